@@ -1,0 +1,199 @@
+"""Write the parts of the documents that say what the code says: `<!-- generated: NAME -->` blocks.
+
+With `--check` nothing is written; the exit code is 1 where a block is out of date.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args, get_origin
+
+import typer
+from marks import ROOT, Block, documents, fence, fill_blocks
+from pydantic.fields import FieldInfo
+
+from orchestrator.cli import VERBS
+from orchestrator.cli.app import app
+from orchestrator.domain.annotations import members
+from orchestrator.domain.durations import format_duration
+from orchestrator.domain.job import TRANSITIONS, TuningJob
+from orchestrator.domain.record import Submission
+from orchestrator.domain.session import SessionSpec
+from orchestrator.settings import DEFINITIONS
+from orchestrator.store.keys import Keys
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write or check every generated block; return the exit code."""
+    stale = []
+    for path in documents():
+        text = path.read_text(encoding="utf-8")
+        made = fill_blocks(text, "generated", _make)
+        if made != text:
+            stale.append(path.relative_to(ROOT))
+            if "--check" not in arguments:
+                path.write_text(made, encoding="utf-8")
+    if stale and "--check" in arguments:
+        print(f"out of date: {', '.join(map(str, stale))}: run `make docs`")
+        return 1
+    return 0
+
+
+def _make(block: Block) -> str:
+    return GENERATED[block.name]()
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+
+
+def _sentence(text: str) -> str:
+    return " ".join(text.split())
+
+
+# --- session files --------------------------------------------------------------------------------------------------
+
+
+def session_fields() -> str:
+    """The fields of a session file."""
+    rows = [
+        (f"`{name}`", _type_of(field), _default_of(field), field.description or "")
+        for name, field in SessionSpec.model_fields.items()
+    ]
+    return _table(("field", "type", "default", "meaning"), rows)
+
+
+def _type_of(field: FieldInfo) -> str:
+    named = {str: "text", int: "whole number", timedelta: "duration", tuple: "list of texts", Mapping: "names and texts"}
+    (kind,) = (each for each in members(field.annotation) if each is not type(None))
+    return "text" if _is_choice(kind) else named[get_origin(kind) or kind]
+
+
+def _is_choice(kind: Any) -> bool:
+    return bool(get_args(kind)) and all(isinstance(each, str) for each in get_args(kind))
+
+
+def _default_of(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    default = field.get_default(call_default_factory=True)
+    if isinstance(default, timedelta):
+        default = format_duration(default)
+    return "" if default is None or default == {} else f"`{default}`"
+
+
+# --- the command line -----------------------------------------------------------------------------------------------
+
+
+def verbs() -> str:
+    """Every verb with its arguments and options."""
+    group: Any = typer.main.get_command(app)
+    context = typer.Context(group)
+    return "\n\n".join(_verb(group.get_command(context, name)) for name in VERBS)
+
+
+def _verb(command: Any) -> str:
+    arguments = " ".join(each.make_metavar(typer.Context(command)) for each in command.params if _is_argument(each))
+    about = _sentence(command.help)
+    options = [
+        (" ".join(f"`{name}`" for name in each.opts), _sentence(each.help or ""))
+        for each in command.params
+        if not _is_argument(each)
+    ]
+    head = f"### `orch {command.name} {arguments}".rstrip() + f"`\n\n{about}"
+    return f"{head}\n\n{_table(('option', 'meaning'), options)}" if options else head
+
+
+def _is_argument(parameter: Any) -> bool:
+    return bool(parameter.param_type_name == "argument")
+
+
+# --- settings and the store -----------------------------------------------------------------------------------------
+
+
+def settings() -> str:
+    """The settings of the program."""
+    rows = [(f"`{each.name}`", f"`{each.variable}`", _shown(each.default), each.doc) for each in DEFINITIONS]
+    return _table(("orch.toml", "environment", "default", "meaning"), rows)
+
+
+def _shown(default: object) -> str:
+    if callable(default):
+        return "found at the start"
+    if isinstance(default, timedelta):
+        return f"`{format_duration(default)}`"
+    return "" if default in (None, ()) else f"`{default}`"
+
+
+def keys() -> str:
+    """The names of the store's keys."""
+    names = Keys("{env}", "{prefix}")
+    rows = []
+    for name, member in vars(Keys).items():
+        function = member.fget if isinstance(member, property) else member
+        if name.startswith("_") or not inspect.isfunction(function) or function.__annotations__["return"] != "str":
+            continue
+        arguments = [f"{{{each}}}" for each in inspect.signature(function).parameters if each != "self"]
+        about = _sentence(function.__doc__ or "").removeprefix("Return ").removesuffix(".")
+        rows.append((f"`{function(names, *arguments)}`", about))
+    return _table(("key", "holds"), rows)
+
+
+def job_fields() -> str:
+    """The fields of a job's hash."""
+    described = dict(re.findall(r"^ {8}(\w+): (.+?)(?=^ {8}\w|^ {4}\S|\Z)", TuningJob.__doc__ or "", re.MULTILINE | re.DOTALL))
+    rows = [(f"`{field.name}`", _sentence(described.get(field.name, "as its name says"))) for field in fields(TuningJob)]
+    return _table(("field", "meaning"), rows)
+
+
+def session_record() -> str:
+    """The fields of a session's hash."""
+    spec = SessionSpec(session_id="any", total_iterations=1, workers=1)
+    submission = Submission(spec=spec, seed=0, tuning="", metric="", direction="", cwd="")
+    return " ".join(f"`{name}`" for name in submission.record((), datetime(2000, 1, 1, tzinfo=UTC)))
+
+
+# --- diagrams -------------------------------------------------------------------------------------------------------
+
+
+def states() -> str:
+    """How a job's status may change."""
+    lines = ["stateDiagram-v2", "  [*] --> PENDING"]
+    for status, following in TRANSITIONS.items():
+        lines += [f"  {status} --> {after}" for after in sorted(following)]
+        lines += [f"  {status} --> [*]"] if not following else []
+    return fence("mermaid", "\n".join(lines))
+
+
+def imports() -> str:
+    """Which module may import which: a layer imports from those below it only."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = config["tool"]["importlinter"]["contracts"]
+    layers = next(each["layers"] for each in contracts if each["type"] == "layers")
+    boxes = [f'  layer{place}["{layer.replace(" | ", " · ")}"]' for place, layer in enumerate(layers)]
+    arrows = [f"  layer{place} --> layer{place + 1}" for place in range(len(layers) - 1)]
+    return fence("mermaid", "\n".join(["flowchart TD", *boxes, *arrows]))
+
+
+GENERATED: Mapping[str, Callable[[], str]] = {
+    "session fields": session_fields,
+    "verbs": verbs,
+    "settings": settings,
+    "keys": keys,
+    "job fields": job_fields,
+    "session record": session_record,
+    "states": states,
+    "imports": imports,
+}
+"""What can stand in a block, by name."""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

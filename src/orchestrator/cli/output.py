@@ -1,0 +1,75 @@
+"""How results leave the program: on stdout, as a table for people or in a form for programs, and nothing else there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Format(StrEnum):
+    """The forms that `-o` names."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    YAML = "yaml"
+    QUIET = "quiet"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a verb shows, in each form that may be asked for; only that one is made.
+
+    Attributes:
+        document: for JSON and YAML; made when it is needed.
+        table: for people.
+        quiet: the bare answer, for a shell's `$(…)`.
+        items: the documents that are a line each in JSONL; else the one document is its only line.
+    """
+
+    document: Callable[[], Mapping[str, Any]]
+    table: Callable[[], str]
+    quiet: Callable[[], str]
+    items: Callable[[], Iterable[Mapping[str, Any]]] | None = None
+
+
+def write(shown: Shown, form: Format) -> None:
+    """Write it to stdout."""
+    match form:
+        case Format.TABLE:
+            _lines([escaped(shown.table())])
+        case Format.QUIET:
+            _lines([escaped(shown.quiet())])
+        case Format.JSON:
+            _lines([json.dumps(shown.document(), indent=2)])  # ASCII: nothing in it that a terminal would obey
+        case Format.JSONL:
+            _lines(json.dumps(item) for item in (shown.items() if shown.items else [shown.document()]))
+        case Format.YAML:
+            _lines([_yaml(shown.document())])
+
+
+def escaped(text: str) -> str:
+    """Return a text with everything that a terminal might obey made visible, but for its line ends."""
+    return text if text.isprintable() else "\n".join(one_line(line) for line in text.split("\n"))
+
+
+def one_line(text: str) -> str:
+    """Return a text with everything escaped that is not printable, line ends too: fit for a cell of a table."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _lines(texts: Iterable[str]) -> None:
+    for text in texts:
+        if text:
+            sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def _yaml(document: Mapping[str, Any]) -> str:
+    import yaml  # noqa: PLC0415 - only where it is asked for
+
+    # Through JSON, which turns enums and tuples into what the safe dumper knows.
+    return yaml.safe_dump(json.loads(json.dumps(document)), sort_keys=False)

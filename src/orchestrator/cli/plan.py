@@ -1,0 +1,137 @@
+"""`orch plan`: what `run` would do with a session file, with all that it would check, and nothing done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cli.options import (
+    File,
+    FileEnv,
+    Mode,
+    Optimizer,
+    Output,
+    SessionId,
+    Set,
+    Total,
+    Workers,
+    overrides,
+)
+from orchestrator.cli.output import Format, Shown, one_line, write
+from orchestrator.cli.reading import has_data, open_client
+from orchestrator.cli.session_file import load
+from orchestrator.cli.tables import columns, named, number, plural, width
+from orchestrator.domain.plan import plan_jobs, surplus_workers
+from orchestrator.errors import StoreUnreachableError
+from orchestrator.submission import prepare, taken_outputs
+
+if TYPE_CHECKING:
+    from orchestrator.domain.record import Submission
+    from orchestrator.settings import Settings
+
+_ROWS = 40
+
+
+def plan(
+    file: File,
+    session_id: SessionId = None,
+    total_iterations: Total = None,
+    workers: Workers = None,
+    mode: Mode = None,
+    env: FileEnv = None,
+    optimizer: Optimizer = None,
+    assignments: Set = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Check a session file and show the jobs it makes, without running them."""
+    given = overrides(
+        assignments,
+        session_id=session_id,
+        total_iterations=total_iterations,
+        workers=workers,
+        mode=mode,
+        env=env,
+        optimizer=optimizer,
+    )
+    session, settings = load(file, given)
+    submission = prepare(session, settings, Path.cwd())
+    document = _document(submission, _notes(submission, settings))
+    shown = Shown(
+        document=lambda: document,
+        table=lambda: _table(document, width()),
+        quiet=lambda: "\n".join(job["worker_id"] for job in document["jobs"]),
+    )
+    write(shown, output)
+
+
+def _document(submission: Submission, notes: list[str]) -> dict[str, Any]:
+    spec = submission.spec
+    return {
+        "schema": 1,
+        "session_id": spec.session_id,
+        "mode": spec.mode,
+        "env": spec.env,
+        "optimizer": spec.optimizer,
+        "seed": submission.seed,
+        "metric": submission.metric or None,
+        "direction": submission.direction or None,
+        "total_iterations": None if spec.worker_command else spec.total_iterations,
+        "workers": spec.workers,
+        "surplus_workers": surplus_workers(spec),
+        "grid_size": submission.grid_size,
+        "config_path": None if spec.worker_command else spec.config_path,
+        "cwd": submission.cwd,
+        "jobs": [
+            {
+                "worker_id": job.worker_id,
+                "iterations": job.iterations,
+                "output_csv": None if spec.worker_command else job.output_csv,
+            }
+            for job in plan_jobs(spec)
+        ],
+        "notes": notes,
+    }
+
+
+def _notes(submission: Submission, settings: Settings) -> list[str]:
+    spec = submission.spec
+    notes = []
+    if surplus := surplus_workers(spec):
+        notes.append(f"{plural(surplus, 'worker')} of {spec.workers:,} get no job: there are fewer iterations")
+    size = submission.grid_size
+    if size is not None:
+        part = "a selection, by the seed, is" if size > spec.total_iterations else "each is"
+        notes.append(f"the grid has {plural(size, 'point')}: {part} evaluated")
+    if taken := taken_outputs(spec, Path(submission.cwd)):
+        notes.append(f"{taken[0]} is there already" + (f", and {len(taken) - 1} more" if len(taken) > 1 else ""))
+    return notes + _taken_id(spec.session_id, settings)
+
+
+def _taken_id(session_id: str, settings: Settings) -> list[str]:
+    if not has_data(settings):
+        return []
+    try:
+        with open_client(settings) as client:
+            record = client.find_record(session_id)
+    except StoreUnreachableError as error:
+        return [f"whether the session id is free could not be asked: {error}"]
+    return [f"session {session_id} is in the store already ({record['status']})"] if record else []
+
+
+def _table(document: dict[str, Any], limit: int | None) -> str:
+    jobs = document["jobs"]
+    total = document["total_iterations"]
+    values = [
+        ("session", document["session_id"]),
+        ("env, mode", f"{document['env']}, {document['mode']}"),
+        ("plan", f"{plural(total, 'iteration') + ' over ' if total else ''}{plural(len(jobs), 'job')}"),
+        ("optimizer", f"{document['optimizer']}, seed {document['seed']}" if document["metric"] else ""),
+        ("objective", f"{document['direction']} {one_line(document['metric'])}" if document["metric"] else ""),
+        ("config", one_line(document["config_path"] or "")),
+        *(("note", one_line(note)) for note in document["notes"]),
+    ]
+    rows = [(job["worker_id"], number(job["iterations"]), one_line(job["output_csv"] or "-")) for job in jobs[:_ROWS]]
+    table = columns(("WORKER", "ITERATIONS", "OUTPUT"), rows, limit)
+    left = len(jobs) - len(rows)
+    more = f"\n… and {plural(left, 'more job')}: -o json has them all" if left else ""
+    return f"{named(values, limit)}\n\n{table}{more}"

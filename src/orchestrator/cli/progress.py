@@ -1,0 +1,111 @@
+"""What `run` shows while it runs where there is no terminal to redraw: lines on stderr, or nothing."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.output import escaped
+from orchestrator.cli.tables import number, span
+from orchestrator.domain.job import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import timedelta
+    from typing import Any
+
+    from orchestrator.domain.job import TuningJob
+    from orchestrator.domain.snapshot import SessionSnapshot
+
+
+def stopping_text(grace: timedelta, *, at_once: bool) -> str:
+    """Say what an interruption does."""
+    if at_once:
+        return "stopping at once; what is recorded is kept"
+    return (
+        f"stopping: iterations that run have {span(grace)} to finish; what is recorded is kept, and the same command "
+        "goes on from there (again: at once)"
+    )
+
+
+@dataclass(slots=True)
+class LineProgress:
+    """A line for each change of a job's status, each new best, and each per cent."""
+
+    grace: timedelta
+    _seen: dict[str, tuple[Status, int]] = field(default_factory=dict)
+    _percent: int = 0
+    _best: Any = None
+    _away: bool = False
+
+    def show(self, snapshot: SessionSnapshot) -> None:
+        """Write what is new."""
+        if self._away:
+            self._away = False
+            say("the store answers again")
+        for job in snapshot.jobs:
+            for line in self._job_lines(job):
+                say(line)
+        if line := self._session_line(snapshot):
+            say(line)
+
+    def away(self) -> None:
+        """Write it, once."""
+        if not self._away:
+            self._away = True
+            say("the store does not answer; the workers wait to record")
+
+    def stopping(self, *, at_once: bool) -> None:
+        """Write it."""
+        say(stopping_text(self.grace, at_once=at_once))
+
+    def _job_lines(self, job: TuningJob) -> Iterator[str]:
+        now = (job.status, job.attempt)
+        before = self._seen.get(job.job_id, (Status.PENDING, 0))
+        self._seen[job.job_id] = now
+        if now == before:
+            return
+        if job.status is Status.RUNNING:
+            share = f", {job.recorded} of {job.iterations} recorded" if job.recorded else ""
+            yield f"{job.worker_id} runs (attempt {job.attempt}{share})"
+        elif job.status is Status.PENDING:
+            again = f"; again in {span(job.retry_at - job.finished_at)}" if job.retry_at and job.finished_at else ""
+            yield f"{job.worker_id} ended: {job.reason}{again}"
+        else:
+            yield f"{job.worker_id} ended: {job.status}{f' ({job.reason})' if job.reason else ''}"
+
+    def _session_line(self, snapshot: SessionSnapshot) -> str:
+        if snapshot.progress is None:
+            return ""
+        percent, best = int(snapshot.progress * 100), snapshot.best and snapshot.best["g"]
+        if (percent, best) == (self._percent, self._best):
+            return ""
+        self._percent, self._best = percent, best
+        value = f", best {snapshot.metric} {number(snapshot.best['value'])}" if snapshot.best else ""
+        failed = f", {snapshot.failed_iterations} failed" if snapshot.failed_iterations else ""
+        return f"{snapshot.completed_iterations} of {snapshot.total_iterations} iterations ({percent}%){failed}{value}"
+
+
+class NoProgress:
+    """Nothing, for programs; but that it is being interrupted is said."""
+
+    def __init__(self, grace: timedelta) -> None:
+        self._grace = grace
+
+    def show(self, snapshot: SessionSnapshot) -> None:
+        """Show nothing."""
+
+    def away(self) -> None:
+        """Show nothing."""
+
+    def stopping(self, *, at_once: bool) -> None:
+        """Write it."""
+        say(stopping_text(self._grace, at_once=at_once))
+
+
+def say(text: str) -> None:
+    """Write a line to stderr; that nobody reads it is no reason to stop."""
+    with suppress(OSError):
+        print(f"orch: {escaped(text)}", file=sys.stderr, flush=True)

@@ -1,0 +1,161 @@
+"""`orch run`: a whole session in the foreground, begun or gone on with, and its summary at the end."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager, nullcontext
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.failures import INTERRUPTED
+from orchestrator.cli.options import (
+    File,
+    FileEnv,
+    Mode,
+    Optimizer,
+    Output,
+    SessionId,
+    Set,
+    Total,
+    Workers,
+    overrides,
+)
+from orchestrator.cli.output import Format, write
+from orchestrator.cli.places import log_folder
+from orchestrator.cli.progress import LineProgress, NoProgress, say
+from orchestrator.cli.reading import connected
+from orchestrator.cli.resume import check_resumable
+from orchestrator.cli.session_file import load
+from orchestrator.cli.summary import summary
+from orchestrator.clock import utc_now
+from orchestrator.domain.job import Status
+from orchestrator.errors import StateError
+from orchestrator.store.opening import open_store
+from orchestrator.submission import prepare, refuse_taken_outputs, taken_outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from datetime import timedelta
+
+    from orchestrator.client import Client
+    from orchestrator.domain.record import Submission
+    from orchestrator.settings import Settings
+    from orchestrator.store.opening import StoreAddress
+    from orchestrator.submission import SessionFile
+    from orchestrator.supervisor.foreground import Outcome, Watcher
+
+New = Annotated[
+    bool, typer.Option("--new", help="Where the session id or its CSV is taken, take the next free: ID-2, ID-3, …")
+]
+
+
+def run(
+    file: File,
+    session_id: SessionId = None,
+    total_iterations: Total = None,
+    workers: Workers = None,
+    mode: Mode = None,
+    env: FileEnv = None,
+    optimizer: Optimizer = None,
+    assignments: Set = None,
+    new: New = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Run a session to its end; one that was interrupted goes on where it stopped."""
+    given = overrides(
+        assignments,
+        session_id=session_id,
+        total_iterations=total_iterations,
+        workers=workers,
+        mode=mode,
+        env=env,
+        optimizer=optimizer,
+    )
+    session, settings = load(file, given)
+    with open_store(settings) as address:
+        with connected(address.url, settings) as client:
+            if new:
+                session = _renamed(session, given, client)
+            submission = prepare(session, settings, Path.cwd())
+            begins = _begins(submission, client, file, output)
+        outcome = _run(submission, begins, address, settings, output)
+        with connected(address.url, settings) as client:
+            snapshot = client.get_session(submission.spec.session_id)
+            write(summary(snapshot, client, settings, file, interrupted=outcome.interrupted), output)
+    if outcome.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    raise typer.Exit(0 if outcome.status is Status.SUCCESS else 1)
+
+
+def _begins(submission: Submission, client: Client, file: Path, output: Format) -> bool:
+    """Tell whether the session begins or goes on, and refuse where it can do neither."""
+    record = client.find_record(submission.spec.session_id)
+    if not record:
+        refuse_taken_outputs(submission.spec, Path.cwd())
+        return True
+    for note in check_resumable(record, submission, file):
+        if output is Format.TABLE:
+            say(note)
+    return False
+
+
+def _renamed(session: SessionFile, given: Mapping[str, str], client: Client) -> SessionFile:
+    """Give the session the first free id of ID, ID-2, ID-3, … and its CSVs the name that goes with it."""
+    spec = session.spec
+    for number in count(1):
+        names = {} if number == 1 else {
+            "session_id": f"{spec.session_id}-{number}",
+            "base_output_csv": f"{spec.base_output_csv}-{number}",
+        }  # fmt: skip
+        tried, _ = load(session.path, {**given, **names})
+        if not client.find_record(tried.spec.session_id) and not taken_outputs(tried.spec, Path.cwd()):
+            return tried
+    raise AssertionError("numbers do not end")
+
+
+def _run(
+    submission: Submission, begins: bool, address: StoreAddress, settings: Settings, output: Format
+) -> Outcome:
+    from orchestrator.supervisor.foreground import Foreground  # noqa: PLC0415 - half a second of asyncio and redis-py
+
+    spec = submission.spec
+    with _events_in_file(settings, spec.session_id), _display(spec.grace, output) as watcher:
+        return Foreground(
+            session_id=spec.session_id,
+            env=spec.env,
+            submission=submission if begins else None,
+            address=address,
+            settings=settings,
+            clock=utc_now,
+            watcher=watcher,
+        ).run()
+
+
+def _display(grace: timedelta, output: Format) -> AbstractContextManager[Watcher]:
+    if output is not Format.TABLE:
+        return nullcontext(NoProgress(grace))
+    if not sys.stdout.isatty():
+        return nullcontext(LineProgress(grace))
+    from orchestrator.cli.live import LiveProgress  # noqa: PLC0415 - rich, for terminals only
+
+    return LiveProgress(grace, utc_now)
+
+
+@contextmanager
+def _events_in_file(settings: Settings, session_id: str) -> Iterator[None]:
+    """Keep the supervisor's own events beside the logs of its jobs: on the screen they would be in the way."""
+    from orchestrator.logs import configure_logging  # noqa: PLC0415 - structlog takes its time
+
+    folder = log_folder(settings, session_id)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        stream = (folder / "supervisor.jsonl").open("a", encoding="utf-8")
+    except OSError as error:
+        raise StateError(f"the logs cannot be written to {folder}: {error.strerror}; set ORCH_STATE_DIR") from error
+    with stream:
+        configure_logging(settings, stream)
+        yield

@@ -1,0 +1,145 @@
+"""A session as text for people: what `status` shows, and what `run` shows while it runs and at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.output import one_line
+from orchestrator.cli.tables import assignments, columns, named, number, plural, span
+from orchestrator.clock import iso
+from orchestrator.domain.job import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from orchestrator.domain.job import TuningJob
+    from orchestrator.domain.snapshot import SessionSnapshot
+
+_JOBS_SHOWN = 40
+_QUIET = (Status.SUCCESS, Status.PENDING)
+"""Jobs of which there may be very many, and of which one is like the other."""
+
+
+def session_table(snapshot: SessionSnapshot, now: datetime, limit: int | None) -> str:
+    """Show all of a session."""
+    values = [
+        ("session", snapshot.session_id),
+        ("status", status_line(snapshot)),
+        ("iterations", iterations_line(snapshot)),
+        ("time", time_line(snapshot, now)),
+        ("search", search_line(snapshot)),
+        ("env, mode", f"{snapshot.env}, {snapshot.mode}"),
+        ("best", best_text(snapshot)),
+        ("metrics", " ".join(map(one_line, snapshot.metrics))),
+        ("last update", _moment(snapshot.last_update, now)),
+        ("daemon", "serves this env" if snapshot.daemon else "none"),
+    ]
+    return f"{named(values, limit)}\n\n{jobs_table(snapshot.jobs, now, limit)}"
+
+
+def sessions_table(sessions: Sequence[SessionSnapshot], now: datetime, limit: int | None) -> str:
+    """Show some sessions, a line each."""
+    return columns(
+        ("SESSION", "STATUS", "DONE", "FAILED", "BEST", "OPTIMIZER", "MODE", "UPDATED"),
+        [
+            (
+                each.session_id,
+                each.status,
+                _share(each.completed_iterations, each.total_iterations),
+                number(each.failed_iterations),
+                number(each.best["value"] if each.best else None),
+                each.optimizer or "-",
+                each.mode,
+                _ago(each.last_update, now),
+            )
+            for each in sessions
+        ],
+        limit,
+    )
+
+
+def jobs_table(jobs: Sequence[TuningJob], now: datetime, limit: int | None) -> str:
+    """Show jobs, a line each; of very many the ones that need a look."""
+    chosen = jobs
+    if len(jobs) > _JOBS_SHOWN:
+        chosen = sorted(jobs, key=lambda job: job.status in _QUIET)[:_JOBS_SHOWN]
+    table = columns(
+        ("WORKER", "STATUS", "DONE", "FAILED", "ATTEMPT", "TIME", "EXIT", "REASON"),
+        [
+            (
+                job.worker_id,
+                job.status,
+                _share(job.recorded if job.iterations is not None else None, job.iterations),
+                number(job.failed if job.iterations is not None else None),
+                str(job.attempt),
+                span((job.finished_at or now) - job.started_at) if job.started_at else "-",
+                job.signal or number(job.return_code),
+                one_line(job.reason),
+            )
+            for job in chosen
+        ],
+        limit,
+    )
+    left = len(jobs) - len(chosen)
+    return f"{table}\n… and {plural(left, 'more job')}: -o json has them all" if left else table
+
+
+def status_line(snapshot: SessionSnapshot) -> str:
+    """Say the status, and who sees to it."""
+    if snapshot.status.terminal:
+        return snapshot.status
+    if snapshot.owner:
+        owner = snapshot.owner
+        return f"{snapshot.status}, served by a {owner['kind']} on {owner['host']} since {owner['since']}"
+    return f"{snapshot.status}, served by nobody now: `orch run` with its file goes on"
+
+
+def iterations_line(snapshot: SessionSnapshot) -> str:
+    """Say how far it is."""
+    if snapshot.progress is None:
+        done = sum(job.status.terminal for job in snapshot.jobs)
+        return f"not counted (worker_command); {done} of {plural(snapshot.workers, 'job')} ended"
+    failed = f", {snapshot.failed_iterations:,} of them failed" if snapshot.failed_iterations else ""
+    return (
+        f"{snapshot.completed_iterations:,} of {snapshot.total_iterations:,} recorded ({snapshot.progress:.0%}){failed}"
+    )
+
+
+def time_line(snapshot: SessionSnapshot, now: datetime) -> str:
+    """Say how long it has taken and how long it may still take."""
+    if not snapshot.started_at:
+        return "not started"
+    taken = span((snapshot.finished_at or now) - snapshot.started_at)
+    if snapshot.finished_at:
+        return f"took {taken}, from {iso(snapshot.started_at)}"
+    left = snapshot.time_left(now)
+    return f"{taken} since {iso(snapshot.started_at)}" + (f", about {span(left)} left" if left is not None else "")
+
+
+def search_line(snapshot: SessionSnapshot) -> str:
+    """Say what looks for what."""
+    if not snapshot.metric:
+        return "worker_command"
+    return f"{snapshot.optimizer}, seed {snapshot.seed}, to {snapshot.direction} {one_line(snapshot.metric)}"
+
+
+def best_text(snapshot: SessionSnapshot) -> str:
+    """Show the best result so far: its value and where it came from, and on the next line its parameters."""
+    best = snapshot.best
+    if not best:
+        return ""
+    place = f"{best['worker_id']}, iteration {best['iteration']}"
+    return f"{one_line(snapshot.metric)} = {number(best['value'])} ({place})\n{assignments(best['params'])}"
+
+
+def _share(done: int | None, total: int | None) -> str:
+    return "-" if total is None else f"{done}/{total}"
+
+
+def _moment(moment: datetime | None, now: datetime) -> str:
+    return f"{iso(moment)} ({_ago(moment, now)})" if moment else ""
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    return f"{span(now - moment)} ago" if moment else "-"

@@ -1,0 +1,88 @@
+"""What is left to say when `run` ends: how it went, the best, what failed and why, and where everything is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cli.output import Shown, one_line
+from orchestrator.cli.places import csv_files, log_folder
+from orchestrator.cli.session_view import best_text, iterations_line, search_line, time_line
+from orchestrator.cli.tables import named, plural, width
+from orchestrator.clock import utc_now
+from orchestrator.domain.job import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from orchestrator.client import Client
+    from orchestrator.domain.snapshot import SessionSnapshot
+    from orchestrator.settings import Settings
+
+_LISTED = 5
+
+
+def summary(
+    snapshot: SessionSnapshot, client: Client, settings: Settings, file: Path, *, interrupted: bool
+) -> Shown:
+    """Make it.
+
+    Args:
+        snapshot: the session at its end.
+        client: answers for what else there is to ask.
+        settings: where the logs are.
+        file: the session file, as the user named it.
+        interrupted: the session is not at its end, but its user's patience was.
+    """
+    failures = failure_counts(client, snapshot)
+    csvs = [str(path) for path in csv_files(snapshot, client.find_record(snapshot.session_id))]
+    logs = str(log_folder(settings, snapshot.session_id))
+    now = utc_now()
+
+    def document() -> dict[str, Any]:
+        return {**snapshot.as_json(now), "failures": dict(failures), "output_csvs": csvs, "logs": logs}
+
+    def table() -> str:
+        values = [
+            ("session", f"{snapshot.session_id}: {'interrupted' if interrupted else snapshot.status}"),
+            ("iterations", iterations_line(snapshot)),
+            ("time", time_line(snapshot, now)),
+            ("search", search_line(snapshot)),
+            ("best", best_text(snapshot)),
+            *(("failed", line) for line in _failed_lines(snapshot, failures)),
+            *(("csv", path) for path in _some(csvs)),
+            ("logs", logs),
+            ("next", _next(snapshot, file, interrupted=interrupted)),
+        ]
+        return named(values, width())
+
+    return Shown(document=document, table=table, quiet=lambda: snapshot.status)
+
+
+def failure_counts(client: Client, snapshot: SessionSnapshot) -> Counter[str]:
+    """Count the FAILED iterations of a session by their reason."""
+    if not snapshot.failed_iterations:
+        return Counter()
+    results = client.iter_results(snapshot.session_id)
+    return Counter(result["reason"] or "unknown" for result in results if result["status"] == Status.FAILED)
+
+
+def _failed_lines(snapshot: SessionSnapshot, failures: Mapping[str, int]) -> Iterator[str]:
+    jobs = [f"{job.worker_id}: {one_line(job.reason)}" for job in snapshot.jobs if job.status is Status.FAILED]
+    yield from _some(jobs)
+    common = sorted(failures.items(), key=lambda each: -each[1])
+    yield from _some([f"{plural(number, 'iteration')}: {one_line(reason)}" for reason, number in common])
+
+
+def _some(lines: list[str]) -> list[str]:
+    left = len(lines) - _LISTED
+    return lines if left <= 0 else [*lines[:_LISTED], f"… and {left} more"]
+
+
+def _next(snapshot: SessionSnapshot, file: Path, *, interrupted: bool) -> str:
+    if interrupted:
+        return f"orch run {file}  goes on from here"
+    if not snapshot.completed_iterations:
+        return f"orch status {snapshot.session_id}"
+    return f"orch results {snapshot.session_id}" + (f"   orch best {snapshot.session_id}" if snapshot.best else "")

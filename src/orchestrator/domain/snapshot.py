@@ -1,0 +1,146 @@
+"""What is known of a session at one moment, and what follows from it: progress, time left, a JSON form."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.clock import iso
+from orchestrator.domain.job import Status, TuningJob, read_int, read_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSnapshot:
+    """A session as the store shows it.
+
+    Attributes:
+        total_iterations: None with `worker_command`, which counts none; so are the other counts.
+        best: the result with the best value so far: g, worker_id, iteration, value, params, metrics, timestamp.
+        metrics: the names of the metrics seen.
+        owner: who runs it now; None where nobody does.
+        daemon: whether a daemon serves this env.
+    """
+
+    session_id: str
+    status: Status
+    mode: str
+    env: str
+    optimizer: str
+    metric: str
+    direction: str
+    seed: int
+    workers: int
+    total_iterations: int | None
+    completed_iterations: int | None
+    failed_iterations: int | None
+    submitted_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    last_update: datetime | None
+    best: Mapping[str, Any] | None
+    metrics: tuple[str, ...] = ()
+    jobs: tuple[TuningJob, ...] = ()
+    owner: Mapping[str, Any] | None = None
+    daemon: bool = False
+
+    @classmethod
+    def from_hash(cls, raw: Mapping[str, str], **more: Any) -> SessionSnapshot:
+        """Read a session's record; `more` are the fields that come from elsewhere."""
+        total = read_int(raw["total_iterations"])
+        counted = total is not None
+        return cls(
+            session_id=raw["session_id"],
+            status=Status(raw["status"]),
+            mode=raw["mode"],
+            env=raw["env"],
+            optimizer=raw["optimizer"],
+            metric=raw["metric"],
+            direction=raw["direction"],
+            seed=int(raw["seed"]),
+            workers=int(raw["workers"]),
+            total_iterations=total,
+            completed_iterations=int(raw["completed_iterations"]) if counted else None,
+            failed_iterations=int(raw["failed_iterations"]) if counted else None,
+            submitted_at=read_time(raw.get("submitted_at", "")),
+            started_at=read_time(raw.get("started_at", "")),
+            finished_at=read_time(raw.get("finished_at", "")),
+            last_update=read_time(raw.get("last_update", "")),
+            best=json.loads(raw["best"]) if raw.get("best") else None,
+            **more,
+        )
+
+    @property
+    def progress(self) -> float | None:
+        """The share of iterations recorded, 0 to 1."""
+        if self.total_iterations is None or self.completed_iterations is None:
+            return None
+        return self.completed_iterations / self.total_iterations
+
+    def time_left(self, now: datetime) -> timedelta | None:
+        """Estimate the time to the end from the pace since the start; None where there is no pace to go by."""
+        if self.status is not Status.RUNNING or not self.started_at or not self.completed_iterations:
+            return None
+        assert self.total_iterations is not None  # noqa: S101 - counted, or completed would be None
+        pace = (now - self.started_at) / self.completed_iterations
+        return pace * (self.total_iterations - self.completed_iterations)
+
+    def as_json(self, now: datetime) -> dict[str, Any]:
+        """Return it as `orch status SESSION -o json` shows it."""
+        left = self.time_left(now)
+        return {
+            "schema": 1,
+            "session_id": self.session_id,
+            "status": self.status,
+            "mode": self.mode,
+            "env": self.env,
+            "optimizer": self.optimizer,
+            "metric": self.metric or None,
+            "direction": self.direction or None,
+            "seed": self.seed,
+            "total_iterations": self.total_iterations,
+            "completed_iterations": self.completed_iterations,
+            "failed_iterations": self.failed_iterations,
+            "progress": self.progress,
+            "workers": self.workers,
+            "metrics": list(self.metrics),
+            "best": self.best,
+            "submitted_at": _iso(self.submitted_at),
+            "started_at": _iso(self.started_at),
+            "finished_at": _iso(self.finished_at),
+            "last_update": _iso(self.last_update),
+            "time_left_seconds": None if left is None else round(left.total_seconds(), 3),
+            "daemon": self.daemon,
+            "owner": self.owner,
+            "jobs": [job_json(job) for job in self.jobs],
+        }
+
+
+def job_json(job: TuningJob) -> dict[str, Any]:
+    """Return a job's fields with times as ISO 8601."""
+    return {name: _iso(value) if isinstance(value, datetime) else value for name, value in asdict(job).items()}
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else iso(moment)
+
+
+def rank(results: Sequence[Mapping[str, Any]], direction: str, metric: str | None = None) -> list[Mapping[str, Any]]:
+    """Sort results, best first, by the objective's value or another metric; those without one come last, by g.
+
+    Args:
+        results: as the store has them, in any order.
+        direction: `maximize` or `minimize`.
+        metric: None ranks by `value`.
+    """
+    sign = -1 if direction == "maximize" else 1
+
+    def key(result: Mapping[str, Any]) -> tuple[bool, float, int]:
+        value = result["value"] if metric is None else result["metrics"].get(metric)
+        return (value is None, 0.0 if value is None else sign * value, result["g"])
+
+    return sorted(results, key=key)

@@ -1,0 +1,223 @@
+"""Finds and kills what is left of a process tree, whatever it did to get away, and nobody else.
+
+A process belongs to a tree when it carries the tree's marker in its environment; when it carries none and was handed to
+us from the tree's process group; when it is a descendant of one that belongs; or when it was known before.
+What started a session of its own with a wiped environment under a parent that is gone is out of reach: only a cgroup
+holds that one, and `Leftovers.look` is where one would be asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import functools
+import math
+import os
+import signal
+import time
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from orchestrator import procfs
+from orchestrator.errors import OrchError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from orchestrator.procfs import ProcessIdentity, ProcessStat
+
+_PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
+_PR_GET_CHILD_SUBREAPER = 37
+
+_FIRST_PAUSE = 0.0005  # seconds
+_LONGEST_PAUSE = 0.05
+_LOOKS_IN_DOUBT = 5  # with the pauses between them: 15 ms, and an execve is over
+_STRAY_AFTER = 5.0  # seconds in which whoever started a process would have collected it
+
+
+def become_subreaper() -> None:
+    """Have every orphan below this process handed to it instead of to init. Without effect where it is not allowed."""
+    _libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def adopts_orphans() -> bool:
+    """Tell whether orphans below this process become its children."""
+    flag = ctypes.c_int(0)
+    _libc().prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(flag), 0, 0, 0)
+    return bool(flag.value) or os.getpid() == 1
+
+
+class RemnantError(OrchError):
+    """Processes that an earlier supervisor left behind do not go away."""
+
+    def __init__(self, marker: str, pids: tuple[int, ...]) -> None:
+        listed = ", ".join(map(str, pids))
+        super().__init__(f"job {marker} has processes that were killed and are still there (see `ps`): {listed}")
+        self.marker, self.pids = marker, pids
+
+
+def pauses() -> Iterator[float]:
+    """Return the seconds to wait between looks at something that ends soon, or not so soon."""
+    pause = _FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+class Leftovers:
+    """What is left of one tree. It remembers who belonged, as a dying process no longer shows it.
+
+    Args:
+        marker: the value of `ORCH_JOB_ID` in the tree.
+        group: the process group the tree started with; 0 where it is not known.
+        inherited: the tree is not ours but an earlier supervisor's, so its orphans are not handed to us.
+    """
+
+    def __init__(self, marker: str, group: int, *, inherited: bool = False) -> None:
+        self._marker = marker
+        self._group = group
+        self._inherited = inherited
+        self._known: dict[int, int] = {}  # pid → start_ticks
+        self._in_doubt = False
+
+    def remember(self, members: Iterable[ProcessStat]) -> None:
+        """Know these as members from now on."""
+        self._known |= {stat.pid: stat.start_ticks for stat in members}
+
+    def look(self, main: ProcessStat | None = None, *, spare: Collection[int] = ()) -> list[ProcessStat]:
+        """Return every living process of the tree but the main one, parents first, and collect the dead that are ours.
+
+        Args:
+            main: the tree's first process while its pid cannot be another's: then its group is safe to name by it,
+                and what is below it is known before it can get away.
+            spare: pids of other trees' main processes, which someone else looks after.
+        """
+        self._in_doubt = False
+        adopting = not self._inherited and adopts_orphans()
+        candidates = procfs.children(os.getpid()) if adopting else _everyone_but_us()
+        stats = [stat for pid in candidates if pid not in spare and (stat := procfs.find_stat(pid))]
+        owned = {stat.pid: stat for stat in stats if self._owns(stat, group_is_ours=main is not None)}
+        members = dict(owned)
+        for root in [main, *owned.values()] if main else owned.values():
+            members |= {stat.pid: stat for stat in procfs.descendants(root.pid)}
+        if main:
+            members.pop(main.pid, None)
+        self.remember(members.values())
+        for stat in members.values():
+            _collect(stat)
+        if adopting:
+            _STRAYS.collect(stat for stat in stats if stat.pid not in members)
+        return [stat for stat in members.values() if stat.alive]
+
+    def strike(self, left: Iterable[ProcessStat]) -> None:
+        """Kill these members once, with their groups where that is safe: only so are they faster than a fork bomb."""
+        me = os.getpid()
+        for stat in left:
+            # A child of ours that nobody has collected pins the number of its group, and so does no one else's.
+            if stat.parent == me and stat.group in {self._group, stat.pid}:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(stat.group, signal.SIGKILL)
+            procfs.send_signal(stat, signal.SIGKILL)
+
+    async def kill(self, *, spare: Collection[int] = (), patience: timedelta | None = None) -> bool:
+        """Kill until nothing is left.
+
+        Args:
+            spare: as in `look`.
+            patience: None waits as long as it takes.
+
+        Returns:
+            Whether anything was there.
+
+        Raises:
+            RemnantError: something outlived `patience`.
+        """
+        killed, doubts = False, 0
+        deadline = time.monotonic() + (patience.total_seconds() if patience else math.inf)
+        for pause in pauses():
+            left = self.look(spare=spare)
+            doubts += self._in_doubt
+            if not left and (not self._in_doubt or doubts > _LOOKS_IN_DOUBT):
+                break
+            if left and time.monotonic() > deadline:
+                raise RemnantError(self._marker, tuple(stat.pid for stat in left))
+            self.strike(left)
+            killed = killed or bool(left)
+            await asyncio.sleep(pause)
+        return killed
+
+    def _owns(self, stat: ProcessStat, *, group_is_ours: bool) -> bool:
+        if self._known.get(stat.pid) == stat.start_ticks:
+            return True
+        environ = procfs.find_environ(stat.pid)
+        if environ == b"" and stat.executing:
+            self._in_doubt = True
+        marker = procfs.find_marker(environ or b"")
+        if marker is not None:
+            return marker == self._marker
+        # The number of an empty group may be another's by now, but no stranger is handed to us as an orphan.
+        adopted = stat.parent == os.getpid() and not self._inherited
+        return stat.group == self._group and (group_is_ours or adopted)
+
+
+async def kill_remnant(identity: ProcessIdentity, marker: str, *, patience: timedelta = timedelta(seconds=10)) -> bool:
+    """Kill what a supervisor that died left of a job, and everything below it; never a stranger with a recycled pid.
+
+    To be called before the job runs again: a new attempt carries the same marker.
+
+    Args:
+        identity: the job's main process, as it was recorded at its start.
+        marker: the job's `ORCH_JOB_ID`.
+        patience: how long killed processes may take to go.
+
+    Returns:
+        Whether anything was there to kill.
+
+    Raises:
+        RemnantError: something is still there after `patience`.
+    """
+    if identity.boot_id != procfs.boot_id():
+        return False
+    leftovers = Leftovers(marker, identity.pid, inherited=True)
+    main = identity.find()
+    if main and main.pid not in procfs.ancestors(os.getpid()):
+        leftovers.look(main)  # knows its group and all below it, while it is there to name them
+        leftovers.remember([main])
+    return await leftovers.kill(patience=patience)
+
+
+class _Strays:
+    """Dead orphans that no tree can claim any more: collected when nobody else has done so for a while."""
+
+    def __init__(self) -> None:
+        self._since: dict[tuple[int, int], float] = {}
+
+    def collect(self, orphans: Iterable[ProcessStat]) -> None:
+        now = time.monotonic()
+        dead = {(stat.pid, stat.start_ticks): stat for stat in orphans if not stat.alive}
+        self._since = {name: self._since.get(name, now) for name in dead}
+        for name, stat in dead.items():
+            if now - self._since[name] >= _STRAY_AFTER:
+                _collect(stat)
+
+
+_STRAYS = _Strays()
+
+
+def _collect(stat: ProcessStat) -> None:
+    """Take the exit status of a process that is dead and was handed to us."""
+    if not stat.alive and stat.parent == os.getpid():
+        with suppress(ChildProcessError):
+            os.waitpid(stat.pid, os.WNOHANG)
+
+
+def _everyone_but_us() -> list[int]:
+    """Return all processes but this one and those above it: whatever they carry, they are nobody's remnant."""
+    spared = set(procfs.ancestors(os.getpid()))
+    return [pid for pid in procfs.all_pids() if pid not in spared]
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)

@@ -1,0 +1,100 @@
+"""The worker's connection to the store: blocking, patient, and safe to interrupt.
+
+While the server is away every call waits for it: each is safe to send again (see `calls`), so nothing is lost and
+nothing doubled. `give_up` is asked meanwhile whether waiting still makes sense.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from orchestrator.errors import StoreUnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from orchestrator.store.calls import Call
+    from orchestrator.store.keys import Keys
+
+T = TypeVar("T")
+
+_PAUSE = timedelta(milliseconds=200)
+_AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OSError)
+
+
+class BlockingStore:
+    """The durable facts, for a process without an event loop.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`.
+        keys: of the env.
+        give_up: returns True when waiting for an absent server should end.
+        on_away: called once each time the server is found to be away.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        keys: Keys,
+        give_up: Callable[[], bool] = lambda: False,
+        on_away: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.keys = keys
+        self._give_up = give_up
+        self._on_away = on_away
+        self._client = redis.Redis.from_url(
+            url, decode_responses=True, retry=Retry(NoBackoff(), 0), socket_timeout=10, socket_connect_timeout=5
+        )
+
+    def do(self, call: Call[T]) -> T:
+        """Carry out an atomic write.
+
+        Raises:
+            OrchError: what the call's reading of the reply says.
+            StoreUnreachableError: the server is away, and `give_up` said so.
+        """
+        command = ("EVALSHA", call.script.sha, str(len(call.keys)), *call.keys, *call.args)
+        try:
+            reply = self.read(*command)
+        except NoScriptError:
+            self.read("SCRIPT", "LOAD", call.script.text)
+            reply = self.read(*command)
+        return call.read(reply)
+
+    def read(self, *command: str | int) -> Any:
+        """Send one plain command."""
+        return self.read_all([command])[0]
+
+    def read_all(self, commands: Sequence[Sequence[str | int]]) -> list[Any]:
+        """Send plain commands in one round trip; return their replies in order."""
+        away = False
+        while True:
+            try:
+                pipeline = self._client.pipeline(transaction=False)
+                for command in commands:
+                    pipeline.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+                return pipeline.execute()
+            except _AWAY as error:
+                if not away:
+                    away = True
+                    self._on_away(str(error))
+                if self._give_up():
+                    raise StoreUnreachableError(f"the store does not answer: {error}") from error
+                time.sleep(_PAUSE.total_seconds())
+            except NoScriptError:
+                raise
+            except RedisError as error:
+                raise StoreUnreachableError(f"the store refuses: {error}") from error
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._client.close()

@@ -1,0 +1,54 @@
+"""Who an owner is, as its lease says it: enough to be shown to people, and to see on its host whether it is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.clock import iso
+from orchestrator.procfs import ProcessIdentity
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An owner.
+
+    Attributes:
+        kind: `run`, `daemon` or `worker` (one that runs alone).
+        host: where it runs.
+        identity: its process, as text.
+        since: when it began, ISO 8601.
+    """
+
+    kind: str
+    host: str
+    identity: str
+    since: str
+
+    @classmethod
+    def own(cls, kind: str, now: datetime) -> Lease:
+        """Return the lease of this process."""
+        return cls(kind, socket.gethostname(), ProcessIdentity.of(os.getpid()).to_str(), iso(now))
+
+    @classmethod
+    def parse(cls, text: str) -> Lease:
+        """Read one back."""
+        return cls(**json.loads(text))
+
+    def __str__(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @property
+    def pid(self) -> int:
+        """The owner's process id on its host."""
+        return ProcessIdentity.from_str(self.identity).pid
+
+    def gone(self) -> bool:
+        """Whether the owner is known to be dead: it ran on this host, and its process does not exist any more."""
+        return self.host == socket.gethostname() and not ProcessIdentity.from_str(self.identity).is_alive()

@@ -1,0 +1,174 @@
+"""From a session file to a `Submission`: read, checked with its tuning config and data, and free of any file.
+
+`plan`, `run` and `submit` all come through here, so what one of them accepts the others do too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.domain.plan import plan_jobs
+from orchestrator.domain.record import Submission
+from orchestrator.domain.session import SessionSpec, choose_optimizer, choose_seed, load_session
+from orchestrator.errors import Problem, SpecError, StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from orchestrator.settings import Settings
+
+_CHECK_TIMEOUT = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFile:
+    """A session file as it was named, read, with the overrides of the command line applied."""
+
+    path: Path
+    spec: SessionSpec
+
+
+def read_session_file(path: Path, overrides: Mapping[str, str]) -> SessionFile:
+    """Read a session file.
+
+    Args:
+        path: of the file.
+        overrides: `key` to value, as given on the command line.
+
+    Raises:
+        SpecError: it cannot be read, or something in it is wrong.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise SpecError((Problem(f"cannot be read: {error.strerror or error}", str(path)),)) from error
+    return SessionFile(path, load_session(raw, str(path), overrides))
+
+
+def prepare(file: SessionFile, settings: Settings, cwd: Path) -> Submission:
+    """Check everything that a session needs, and make it independent of files that may change.
+
+    Raises:
+        SpecError: with every problem found.
+    """
+    spec = file.spec
+    _check_outputs(file, settings, cwd)
+    if spec.worker_command:
+        return Submission(
+            spec=spec, seed=choose_seed(spec), tuning="", metric="", direction="", cwd=str(cwd), grid_size=None
+        )
+    config = _find(spec.config_path, cwd, file.path.parent)
+    if config is None:
+        beside = f" or {file.path.parent}" if file.path.parent.resolve() != cwd.resolve() else ""
+        raise SpecError(
+            (
+                Problem(
+                    f"there is no {spec.config_path!r} in {cwd}{beside}: name the tuning config of this session",
+                    str(file.path),
+                    path=("config_path",),
+                ),
+            )
+        )
+    answer = _ask_worker(file, config, settings, cwd)
+    # A path found from the working directory stays as it was written: it means the same to the jobs, which start there.
+    shown = spec.config_path if (cwd / spec.config_path).exists() else str(config)
+    resolved = spec.model_copy(update={"config_path": shown, "optimizer": choose_optimizer(spec, answer["optimizer"])})
+    return Submission(
+        spec=resolved,
+        seed=choose_seed(spec, answer["seed"]),
+        tuning=answer["tuning"],
+        metric=answer["metric"],
+        direction=answer["direction"],
+        cwd=str(cwd),
+        grid_size=answer["grid_size"],
+    )
+
+
+def taken_outputs(spec: SessionSpec, cwd: Path) -> list[str]:
+    """Return the CSV files of a session that are there already."""
+    if spec.worker_command:
+        return []
+    return [planned.output_csv for planned in plan_jobs(spec) if (cwd / planned.output_csv).exists()]
+
+
+def refuse_taken_outputs(spec: SessionSpec, cwd: Path) -> None:
+    """Refuse to begin a session whose CSV files are there: they are somebody's results.
+
+    Raises:
+        StateError: some are.
+    """
+    if taken := taken_outputs(spec, cwd):
+        more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+        raise StateError(
+            f"{taken[0]}{more} would be written by session {spec.session_id}, and is there already: "
+            "move it away, or choose another base_output_csv (--new chooses a free session id and CSV name)"
+        )
+
+
+def _find(name: str, *folders: Path) -> Path | None:
+    return next((path for folder in folders if (path := (folder / name).resolve()).is_file()), None)
+
+
+def _check_outputs(file: SessionFile, settings: Settings, cwd: Path) -> None:
+    if not settings.output_roots:
+        return
+    target = (cwd / file.spec.base_output_csv).resolve()
+    if not any(target.is_relative_to(root.resolve()) for root in settings.output_roots):
+        roots = ", ".join(map(str, settings.output_roots))
+        raise SpecError(
+            (
+                Problem(
+                    f"{target} is outside the output_roots in force: {roots}", str(file.path), path=("base_output_csv",)
+                ),
+            )
+        )
+
+
+def _ask_worker(file: SessionFile, config: Path, settings: Settings, cwd: Path) -> dict[str, Any]:
+    """Have the interpreter that will run the workers check the tuning config.
+
+    Raises:
+        SpecError: it says what is wrong, or it has no `tuning_worker`.
+    """
+    spec = file.spec
+    python = str(spec.python or settings.worker_python or sys.executable)
+    argv = [python, "-P", "-m", "tuning_worker", "check", "--config", str(_shown(config, cwd))]
+    argv += ["--iterations", str(spec.total_iterations), "--seed", str(choose_seed(spec))]
+    if spec.optimizer:
+        argv += ["--optimizer", spec.optimizer]
+    try:
+        done = subprocess.run(
+            argv, cwd=cwd, env={**os.environ, **spec.env_vars}, stdin=subprocess.DEVNULL,
+            capture_output=True, timeout=_CHECK_TIMEOUT.total_seconds(), check=False,
+        )  # fmt: skip
+        answer = json.loads(done.stdout)
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        raise SpecError((_no_worker(file, python, error, locals().get("done")),)) from error
+    if answer["problems"]:
+        raise SpecError(tuple(Problem(**{**problem, "path": tuple(problem["path"])}) for problem in answer["problems"]))
+    checked: dict[str, Any] = answer
+    return checked
+
+
+def _shown(path: Path, cwd: Path) -> Path:
+    return path.relative_to(cwd) if path.is_relative_to(cwd) else path
+
+
+def _no_worker(file: SessionFile, python: str, error: Exception, done: object) -> Problem:
+    said = ""
+    if isinstance(done, subprocess.CompletedProcess) and done.stderr.strip():
+        said = f": {done.stderr.decode(errors='replace').strip().splitlines()[-1]}"
+    elif isinstance(error, OSError):
+        said = f": {error.strerror}"
+    return Problem(
+        f"{python} cannot run tuning_worker{said}. Install tuning-orchestrator there, or name another interpreter",
+        str(file.path),
+        path=("python",),
+    )

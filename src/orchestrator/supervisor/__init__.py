@@ -1,0 +1,1 @@
+"""The supervisor: it runs sessions. `supervisor.py` is where to begin reading."""

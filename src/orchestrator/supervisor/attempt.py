@@ -1,0 +1,144 @@
+"""One attempt of a job: its log is opened, it is launched, watched, and what came of it is told."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from orchestrator.domain.outcome import Ended
+from orchestrator.errors import FencedError
+from orchestrator.executors.protocol import Executor, Launch
+from orchestrator.joblog import JobLog, LogLimits
+from orchestrator.jobrecords import RecordEncoder
+from orchestrator.process import LaunchError
+from orchestrator.supervisor.command import worker_argv, worker_env
+from orchestrator.supervisor.control import Control, watch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.clock import Clock
+    from orchestrator.domain.job import TuningJob
+    from orchestrator.domain.session import SessionSpec
+    from orchestrator.settings import Settings
+    from orchestrator.store.redis import RedisStore
+    from orchestrator.supervisor.tail import TailPump
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class OwnedSession:
+    """A session that this supervisor runs.
+
+    Attributes:
+        token: the fencing token it is owned under.
+        cwd: the directory it was submitted from; its jobs run there.
+        python: the interpreter of its workers.
+        seed: of its suggestions.
+        controls: of the jobs that run, by job id.
+        lost: somebody else has taken it.
+    """
+
+    spec: SessionSpec
+    token: int
+    cwd: Path
+    python: str
+    seed: int
+    controls: dict[str, Control] = field(default_factory=dict)
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRunner:
+    """Runs attempts.
+
+    Attributes:
+        store_url: where the workers find the store.
+    """
+
+    store: RedisStore
+    store_url: str
+    executor: Executor
+    settings: Settings
+    tail: TailPump
+    clock: Clock
+
+    async def run(self, session: OwnedSession, job: TuningJob, control: Control) -> Ended:
+        """Run the attempt that `job` (RUNNING, with its token) is at, to its end.
+
+        Raises:
+            FencedError: the session is somebody else's now; what was started has been stopped.
+        """
+        output = self._open_log(job)
+        try:
+            attempt = await self.executor.launch(
+                Launch(
+                    job_id=job.job_id,
+                    attempt=job.attempt,
+                    argv=worker_argv(job, session.spec, session.python),
+                    env=self._env(session, job),
+                    cwd=session.cwd,
+                    sink=output,
+                )
+            )
+            log.info("job.started", session_id=job.session_id, worker_id=job.worker_id, pid=attempt.pid)
+            fenced: FencedError | None = None
+            try:
+                await self.store.note(job, job.token or 0, {"pid": attempt.pid, "handle": attempt.handle})
+            except FencedError as error:
+                fenced = error
+                control.stop("fenced", session.spec.grace)
+            limit = session.spec.timeout and session.spec.timeout - (self.clock() - (job.started_at or self.clock()))
+            ended = await watch(attempt, control, limit, session.spec.grace)
+            if fenced:
+                raise fenced
+        except LaunchError as error:
+            return Ended(error=str(error), intent=control.intent)
+        finally:
+            output.close()
+        log.info(
+            "job.exited",
+            session_id=job.session_id,
+            worker_id=job.worker_id,
+            code=ended.code,
+            signal=ended.signal,
+            output_complete=ended.output_complete,
+        )
+        return Ended(code=ended.code, signal=ended.signal or "", intent=control.intent)
+
+    def _open_log(self, job: TuningJob) -> JobLog:
+        settings = self.settings
+        output: JobLog = JobLog(
+            log_path(settings.state_dir, job),
+            RecordEncoder(session_id=job.session_id, worker_id=job.worker_id, attempt=job.attempt),
+            limits=LogLimits(
+                max_bytes=settings.log_max_bytes, backups=settings.log_backups, tail_records=settings.tail_lines
+            ),
+            on_tail=self.tail.waker(job.session_id, job.job_id, lambda: output),
+            clock=self.clock,
+        )
+        return output
+
+    def _env(self, session: OwnedSession, job: TuningJob) -> dict[str, str]:
+        orch = {
+            "ORCH_REDIS_URL": self.store_url,
+            "ORCH_KEY_PREFIX": self.settings.key_prefix,
+            "ORCH_ENV": job.env,
+            "ORCH_SESSION_ID": job.session_id,
+            "ORCH_WORKER_ID": job.worker_id,
+            "ORCH_WORKERS": str(session.spec.workers),
+            "ORCH_ATTEMPT": str(job.attempt),
+            "ORCH_TOKEN": str(job.token),
+            "ORCH_SEED": str(session.seed),
+            "ORCH_SUPERVISOR_PID": str(os.getpid()),
+        }
+        return worker_env(os.environ, self.settings.pass_env, session.spec, orch)
+
+
+def log_path(state_dir: Path, job: TuningJob) -> Path:
+    """Return where a job's log is; all its attempts write there."""
+    return state_dir / "logs" / job.env / job.session_id / f"{job.worker_id}.jsonl"

@@ -1,0 +1,37 @@
+"""Nothing lives for ever by accident: a finished session's keys get a time to live, and its name leaves with them."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from orchestrator.clock import iso
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from orchestrator.store.redis import RedisStore
+
+_CHUNK = 1000
+
+
+async def expire_session(store: RedisStore, session_id: str, retention: timedelta, now: datetime) -> None:
+    """Give all keys of a finished session their time to live."""
+    jobs = await store.get_jobs(session_id)
+    lives = round(retention.total_seconds())
+    await store.read("HSET", store.keys.session(session_id), "expires_at", iso(now + retention))
+    shares = ((job.job_id, job.worker_id, job.iterations or 0) for job in jobs)
+    names = store.keys.of_session(session_id, jobs[0].mode, shares)
+    while chunk := list(islice(names, _CHUNK)):
+        await store.read_all(("EXPIRE", name, lives) for name in chunk)
+
+
+async def sweep(store: RedisStore, retention: timedelta, now: datetime) -> None:
+    """Take expired sessions off the index, and finish what a killed supervisor left undone."""
+    finished = await store.read("ZRANGE", store.keys.retention, 0, -1)
+    states = await store.read_all(("HMGET", store.keys.session(name), "session_id", "expires_at") for name in finished)
+    for name, (session_id, expires_at) in zip(finished, states, strict=True):
+        if session_id is None:
+            await store.read_all((("ZREM", store.keys.retention, name), ("ZREM", store.keys.sessions, name)))
+        elif expires_at is None:
+            await expire_session(store, name, retention, now)

@@ -1,0 +1,67 @@
+"""Carries the newest log records of running jobs to the store, all jobs' together, a few times a second."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.joblog import JobLog
+    from orchestrator.store.redis import RedisStore
+
+_EVERY = timedelta(milliseconds=200)
+
+
+class TailPump:
+    """An async context manager. What does not fit a job's tail was cut from its front; the log file has it.
+
+    Args:
+        kept: how many records a job's tail holds.
+    """
+
+    def __init__(self, store: RedisStore, kept: int, retention: timedelta) -> None:
+        self._store = store
+        self._kept = kept
+        self._retention = retention
+        self._waiting: dict[str, JobLog] = {}
+        self._tasks = asyncio.TaskGroup()
+        self._pump: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start pumping."""
+        await self._tasks.__aenter__()
+        self._pump = self._tasks.create_task(self._run(), name="tail-pump")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Send what waits, and stop."""
+        if self._pump:
+            self._pump.cancel()
+        await self._tasks.__aexit__(None, None, None)
+        self._flush()
+
+    def waker(self, session_id: str, job_id: str, log: Callable[[], JobLog]) -> Callable[[], None]:
+        """Return what a job's log calls when it has records again after it had none."""
+        key = self._store.keys.log(session_id, job_id)
+
+        def wake() -> None:
+            self._waiting[key] = log()
+
+        return wake
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY.total_seconds())
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._store.away:
+            return  # the logs keep the newest records meanwhile
+        for key, log in self._waiting.items():
+            for record in log.take_tail().records:
+                self._store.post("XADD", key, "MAXLEN", "~", self._kept, "*", "record", record)
+            self._store.post("EXPIRE", key, round(self._retention.total_seconds()))
+        self._waiting.clear()

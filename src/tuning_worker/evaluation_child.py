@@ -1,0 +1,165 @@
+"""The evaluator's child: the process in which the objective lives, so that nothing it does can end the worker.
+
+`python -P -m tuning_worker.evaluation_child REQUESTS REPLIES FAULTS WORKER_PID`, started by `evaluation_process.py`.
+The first three are inherited pipes. Each line of REQUESTS is JSON: first `{"spec", "base"}`, answered by `{}` or by
+a failed evaluation; then `{"params", "environment"}` each time, answered by an evaluation; at last `{}`, the end.
+Standard output and error are the worker's own: the objective may print what it likes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import io
+import json
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from tuning_worker.objectives import build_objective
+from tuning_worker.objectives.metrics import judged
+from tuning_worker.objectives.protocol import EvaluationFailed
+from tuning_worker.processes import MARKER, WHERE, kill_group, kill_marked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from tuning_worker.objectives.protocol import Metrics
+
+_PR_SET_PDEATHSIG: Final = 1
+_OURS: Final = ("<frozen importlib", str(Path(__file__).parent / "objectives"), __file__)
+"""The frames between this module and the user's code, which tell a user nothing."""
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until the worker says the end, closes REQUESTS or dies."""
+    requests, replies, faults, worker = map(int, arguments)
+    for fd in (requests, replies, faults):
+        os.set_inheritable(fd, False)  # noqa: FBT003 - its only form
+    _die_with(worker)
+    _leave_a_guard(requests, (replies, faults))
+    # No SIG_IGN: the commands of an objective would inherit it.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    faulthandler.enable(faults)
+    faulthandler.register(WHERE, faults)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
+    with open(requests, encoding="utf-8") as lines, open(replies, "w", encoding="utf-8") as answers:  # noqa: PTH123 - fds
+        _serve(lines, answers)
+
+
+def _die_with(worker: int) -> None:
+    """Have the kernel kill this process when the worker has died, be it stuck in whatever code."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != worker:  # it died before that was asked for
+        os._exit(1)
+
+
+def _leave_a_guard(requests: int, unused: tuple[int, ...]) -> None:
+    """Fork a guard that does nothing until the worker is gone, then kills what the objective started.
+
+    The kernel kills only this process with the worker. Commands and pools of an objective would go on for ever.
+    The guard is of this process's group, so the group's number cannot become another's before it is used.
+    """
+    group = os.getpid()
+    if os.fork() != 0:
+        return
+    null = os.open(os.devnull, os.O_RDWR)  # pragma: no cover - the guard always ends by SIGKILL
+    for fd in (0, 1, 2, *unused):  # pragma: no cover - nobody may wait for the guard to close these
+        os.dup2(null, fd, inheritable=False)
+    hung_up = select.poll()  # pragma: no cover
+    hung_up.register(requests, 0)  # pragma: no cover - no event but the hang-up that is always reported
+    hung_up.poll()  # pragma: no cover
+    kill_marked(os.environ[MARKER])  # pragma: no cover
+    kill_group(group)  # pragma: no cover - and itself
+
+
+def _serve(lines: IO[str], answers: IO[str]) -> None:
+    process = os.getpid()
+    folder = Path.cwd()
+    first = json.loads(lines.readline())
+    metric = first["spec"].get("metric")
+
+    def answer(reply: dict[str, Any]) -> None:
+        if os.getpid() != process:  # the objective forked, and the copy came back as well: one answer is enough
+            os._exit(1)
+        answers.write(json.dumps(reply) + "\n")
+        answers.flush()
+
+    try:
+        objective = build_objective(first["spec"], Path(first["base"]))
+    except BaseException as error:  # noqa: BLE001 - an import of the user's code may raise anything
+        answer(_failed(error, 0.0))
+        return
+    answer({})
+    for line in lines:
+        request = json.loads(line)
+        if not request:
+            return
+        os.environ.update(request["environment"])
+        answer(_evaluated(objective.evaluate, metric, request["params"], folder))
+
+
+def _evaluated(
+    evaluate: Callable[[dict[str, Any]], Metrics], metric: str, params: dict[str, Any], folder: Path
+) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        os.chdir(folder)  # where the one before may have gone must not matter
+        metrics = evaluate(params)
+        value = judged(metrics, metric)
+    except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of the user's code too
+        reply = _failed(error, time.perf_counter() - started)
+    else:
+        seconds = time.perf_counter() - started
+        reply = {"status": "SUCCESS", "value": value, "metrics": metrics, "seconds": seconds}
+        reply |= {"kind": None, "message": None, "detail": None}
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # the objective may have put anything in their place
+            stream.flush()
+    return reply
+
+
+def _failed(error: BaseException, seconds: float) -> dict[str, Any]:
+    if not isinstance(error, EvaluationFailed):
+        error = EvaluationFailed(type(error).__name__, _message(error), _traceback(error))
+    return {
+        "status": "FAILED",
+        "value": None,
+        "metrics": error.metrics,
+        "kind": error.kind,
+        "message": error.message,
+        "detail": error.detail,
+        "seconds": seconds,
+    }
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the objective called sys.exit({error.code!r})"
+    try:
+        return str(error) or f"raised {type(error).__name__} without a message"
+    except Exception:  # noqa: BLE001 - a __str__ of the user's
+        return f"raised {type(error).__name__}, whose message cannot be shown"
+
+
+def _traceback(error: BaseException) -> str | None:
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
+        trace = trace.tb_next
+    try:
+        return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))
+    except Exception:  # noqa: BLE001 - out of memory or a strange class: the kind and message remain
+        return None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""The recorded market: its data, the paper engine that trades on it, and what the result means."""

@@ -1,0 +1,107 @@
+"""What an objective is, and what the section `objective:` of a tuning config can do before there is one."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Params: TypeAlias = Mapping[str, int | float | str | bool]
+"""A suggestion: the value of every parameter, by its name."""
+
+Metrics: TypeAlias = dict[str, float | int | None]
+"""What an evaluation measured, by name. A metric that is undefined is None, never 0."""
+
+
+class Objective(Protocol):
+    """Turns parameters into metrics. It lives in the evaluator's process, and is asked one thing at a time."""
+
+    def evaluate(self, params: Params) -> Metrics:
+        """Measure one suggestion.
+
+        Returns:
+            All metrics, the objective's own among them.
+
+        Raises:
+            EvaluationFailed: the iteration is FAILED for the reason that it carries.
+            BaseException: anything else makes it FAILED too, with the name of its class as the kind.
+        """
+        ...
+
+
+_KIND_LIMIT: Final = 200
+_MESSAGE_LIMIT: Final = 2 * 1024
+_DETAIL_LIMIT: Final = 16 * 1024
+
+
+class EvaluationFailed(Exception):  # noqa: N818 - it is a verdict on an iteration, and the name that records use
+    """An iteration has no value, and this is why.
+
+    Attributes:
+        kind: one word to count by: the class of an exception, `exit:3`, `signal:SIGSEGV`, `timeout`, `launch`,
+            `bad_output`, `missing_metric`, `not_finite`.
+        message: a sentence, at most 2 KiB.
+        detail: what helps to find the cause (a traceback, the last output), at most 16 KiB, or None.
+        metrics: what was measured nevertheless.
+    """
+
+    def __init__(self, kind: str, message: str, detail: str | None = None, metrics: Metrics | None = None) -> None:
+        super().__init__(kind, message)
+        self.kind = _clipped(kind, _KIND_LIMIT)
+        self.message = _clipped(message, _MESSAGE_LIMIT)
+        self.detail = None if detail is None else _clipped(detail, _DETAIL_LIMIT)
+        self.metrics: Metrics = metrics or {}
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+
+def _clipped(text: str, limit: int) -> str:
+    """Cut the middle out of what is beyond `limit` bytes of UTF-8, and spell out what cannot be written in UTF-8."""
+    raw = text.encode(errors="backslashreplace")
+    if len(raw) > limit:
+        head = limit // 4  # the end tells more than the beginning: there is the line that raised
+        mark = f" [… {len(raw) - limit} bytes or more left out …] ".encode()
+        raw = raw[:head] + mark + raw[len(raw) - (limit - head - len(mark)) :]
+    return raw.decode(errors="ignore")
+
+
+class ObjectiveSpec(BaseModel):
+    """The section `objective:` of a tuning config. Each kind of objective adds its own fields and a `kind`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metric: str = Field(min_length=1, max_length=200)
+    """The metric that is tuned."""
+    direction: Literal["maximize", "minimize"]
+
+    @abstractmethod
+    def build(self, base: Path) -> Objective:
+        """Make the objective. Called in the evaluator's process only, as it may run code of the user.
+
+        Args:
+            base: the folder of the tuning config: the user's modules and files are looked for there.
+        """
+
+    @abstractmethod
+    def check(self, base: Path, names: tuple[str, ...]) -> list[str]:
+        """Look for what would make every iteration fail, cheaply, at submit.
+
+        Args:
+            base: the folder of the tuning config.
+            names: the parameters of the search space.
+
+        Returns:
+            A sentence for each problem.
+        """
+
+    @abstractmethod
+    def resolved(self, base: Path) -> dict[str, Any]:
+        """Return this section as JSON that means the same in another working directory; it loads as a spec again."""

@@ -1,0 +1,44 @@
+"""The optimizers by name. A new one is a file with a class like `protocol.Optimizer`, and a line in this table."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import UsageError
+from tuning_worker.optimizers.protocol import Direction, Optimizer, Result, Search
+from tuning_worker.optimizers.unused import unused_point
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tuning_worker.space import SearchSpace
+
+__all__ = ["OPTIMIZERS", "Direction", "Optimizer", "Result", "Search", "make_optimizer", "unused_point"]
+
+OPTIMIZERS: Mapping[str, str] = MappingProxyType(
+    {
+        "bayesian": "tuning_worker.optimizers.bayesian:BayesianOptimizer",
+        "grid": "tuning_worker.optimizers.grid:GridOptimizer",
+        "random": "tuning_worker.optimizers.random:RandomOptimizer",
+    }
+)
+
+
+def make_optimizer(
+    name: str, space: SearchSpace, *, seed: int, direction: Direction, grid_points: int, total: int
+) -> Optimizer:
+    """The optimizer of this name for one session; the arguments are those of `Search`.
+
+    Raises:
+        UsageError: there is no such optimizer, or it cannot search this space for `total` iterations.
+    """
+    if name not in OPTIMIZERS:
+        near = get_close_matches(name, OPTIMIZERS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"there is no optimizer {name!r}: choose one of {', '.join(OPTIMIZERS)}{hint}")
+    module, _, attribute = OPTIMIZERS[name].partition(":")
+    build: type[Optimizer] = getattr(import_module(module), attribute)
+    return build(Search(space, seed, direction, grid_points, total))

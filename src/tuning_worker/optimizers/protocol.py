@@ -1,0 +1,75 @@
+"""What an optimizer is: a pure function from what is known to the next candidate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tuning_worker.space import Params, Point, SearchSpace
+
+Direction: TypeAlias = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished iteration.
+
+    Attributes:
+        g: its global index in the session, from 0.
+        params: what was evaluated.
+        value: the objective's value, or None where the iteration FAILED.
+    """
+
+    g: int
+    params: Params
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What an optimizer is built from: all that stays the same throughout a session.
+
+    Attributes:
+        space: where to search.
+        seed: the session's, at least 0.
+        direction: which values of the objective are better.
+        grid_points: values of each float or int dimension on a grid.
+        total: the session's iterations.
+    """
+
+    space: SearchSpace
+    seed: int
+    direction: Direction
+    grid_points: int
+    total: int
+
+
+class Optimizer(Protocol):
+    """One way to search.
+
+    Attributes:
+        learns: whether `suggest` looks at results and pending; where False, both may be empty.
+        unique: whether a candidate must be claimed before its evaluation, because another worker may hold the same
+            one. False for grid, whose candidates differ by construction, and for random, whose repeats are its own.
+    """
+
+    learns: ClassVar[bool]
+    unique: ClassVar[bool]
+
+    def __init__(self, search: Search) -> None:
+        """Take what stays the same; raise `UsageError` where it cannot be searched in this way."""
+        ...
+
+    def suggest(self, g: int, results: Sequence[Result], pending: Mapping[int, Params], attempt: int = 0) -> Point:
+        """The candidate of iteration g: a pure function of the search and of these arguments.
+
+        Args:
+            g: the iteration's global index, 0 … total-1.
+            results: what is finished, in any order (the order never matters), each g once.
+            pending: what other iterations are being evaluated with, by their g.
+            attempt: 0, or how many candidates for this g were found to be taken.
+        """
+        ...

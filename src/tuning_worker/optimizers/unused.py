@@ -1,0 +1,42 @@
+"""An unused point of a finite space: the last resort when an optimizer proposes only points that are taken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tuning_worker.optimizers.draws import draw, permute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tuning_worker.space import Point, SearchSpace
+
+MAX_TRIES = 100_000
+
+
+def unused_point(
+    space: SearchSpace, seed: int, g: int, is_used: Callable[[str], bool], max_tries: int = MAX_TRIES
+) -> Point | None:
+    """A point whose key is not used yet, chosen by (seed, g) among all such points.
+
+    Args:
+        space: where to look.
+        seed: the session's.
+        g: the iteration's global index; different g begin to look at different places.
+        is_used: asked with `SearchSpace.point_key`, never twice for one point.
+        max_tries: the most points that are looked at.
+
+    Returns:
+        The point; None where the space is continuous, or where all that were looked at are used: of a space of at
+        most `max_tries` points that is all of them.
+    """
+    lattice = space.lattice()
+    if lattice is None:
+        return None
+    size = lattice.size
+    start = draw(size.bit_length() + 64, "unused", seed, g) % size
+    for turn in range(min(size, max_tries)):
+        point = lattice.point(permute((start + turn) % size, size, "unused", seed))
+        if not is_used(space.point_key(point)):
+            return point
+    return None

@@ -1,0 +1,88 @@
+"""What one worker has to do: its share of a session, read from the store once at the start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.domain.job import TuningJob
+from orchestrator.domain.session import SessionSpec
+from orchestrator.errors import FencedError, NotFoundError
+
+if TYPE_CHECKING:
+    from orchestrator.store.blocking import BlockingStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One worker's share.
+
+    Attributes:
+        token: the attempt's fencing token.
+        iterations: how many it is.
+        recorded: how many of them are recorded.
+        workers: how many workers the session was dealt over.
+        submitted_at: ISO 8601; nothing of this session is older.
+        tuning: the tuning config as it was when the session was submitted, as JSON.
+        base: the tuning config's folder.
+    """
+
+    session_id: str
+    job_id: str
+    worker_id: str
+    worker_number: int
+    mode: str
+    token: int
+    attempt: int
+    iterations: int
+    recorded: int
+    workers: int
+    total: int
+    optimizer: str
+    seed: int
+    direction: str
+    submitted_at: str
+    output_csv: Path
+    tuning: str
+    base: Path
+    spec: SessionSpec
+
+
+def find_share(store: BlockingStore, session_id: str, job_id: str, token: int) -> Share:
+    """Read a job's share of its session.
+
+    Raises:
+        NotFoundError: the store does not have them.
+        FencedError: the job runs under another token by now.
+    """
+    fields, raw = store.read_all(
+        [("HGETALL", store.keys.session(session_id)), ("HGETALL", store.keys.job(session_id, job_id))]
+    )
+    if not fields or not raw:
+        raise NotFoundError(f"job {job_id} of session {session_id} is not in the store")
+    job = TuningJob.from_hash(raw)
+    if job.token != token:
+        raise FencedError(f"job {job_id} runs under token {job.token}, not {token}")
+    spec = SessionSpec.model_validate_json(fields["spec"])
+    return Share(
+        session_id=session_id,
+        job_id=job_id,
+        worker_id=job.worker_id,
+        worker_number=int(job.worker_id.removeprefix("worker-")),
+        mode=job.mode,
+        token=token,
+        attempt=job.attempt,
+        iterations=job.iterations or 0,
+        recorded=job.recorded,
+        workers=spec.workers,
+        total=spec.total_iterations,
+        optimizer=job.optimizer,
+        seed=int(fields["seed"]),
+        direction=fields["direction"],
+        submitted_at=fields["submitted_at"],
+        output_csv=Path(job.output_csv),
+        tuning=fields["tuning"],
+        base=Path(job.config_path).resolve().parent,
+        spec=spec,
+    )

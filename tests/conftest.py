@@ -1,0 +1,88 @@
+"""Fixtures that many tests share: a real store, and time that goes on by itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from orchestrator.clock import utc_now
+from orchestrator.settings import Settings, load_settings
+from orchestrator.store.keys import Keys
+from orchestrator.store.opening import open_store
+from orchestrator.store.redis import RedisStore
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the tests apart from whatever the person who runs them has set."""
+    for name in [name for name in os.environ if name.startswith("ORCH_")]:
+        monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home", numbered=True)
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def _server(kind: str) -> str | None:
+    """Return the program of a kind of server; None is the bundled one."""
+    if kind == "bundled":
+        return None
+    found = shutil.which("redis-server")
+    if found is None:
+        pytest.skip("no redis-server on PATH (Debian: apt-get install redis-server)")
+    return found
+
+
+@pytest.fixture(scope="session", params=["bundled", "system"])
+def redis_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real server; every test that uses it runs against the bundled one and against the system's."""
+    environ = {"HOME": "/nowhere", "ORCH_STATE_DIR": str(tmp_path_factory.mktemp(request.param))}
+    if program := _server(request.param):
+        environ["ORCH_REDIS_SERVER"] = program
+    with open_store(load_settings(environ, Path("/"))) as address:
+        yield address.url
+
+
+@pytest.fixture
+def keys() -> Keys:
+    """Keys that no other test uses."""
+    return Keys(f"test-{uuid4().hex[:8]}")
+
+
+@pytest.fixture
+def settings(redis_url: str, keys: Keys, tmp_path: Path) -> Settings:
+    """Settings for a supervisor over the shared server, with retries that do not keep a test waiting."""
+    return load_settings(
+        {
+            "HOME": str(tmp_path),
+            "ORCH_STATE_DIR": str(tmp_path / "state"),
+            "ORCH_REDIS_URL": redis_url,
+            "ORCH_ENV": keys.env,
+            "ORCH_MAX_JOBS": "4",
+            "ORCH_RETRY_BACKOFF": "10ms",
+            "ORCH_RETRY_BACKOFF_MAX": "20ms",
+        },
+        tmp_path,
+    )
+
+
+@pytest.fixture
+async def store(settings: Settings, keys: Keys) -> AsyncIterator[RedisStore]:
+    """An open store."""
+    assert settings.redis_url
+    async with RedisStore(settings.redis_url, keys, utc_now, settings.retention) as opened:
+        yield opened
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+    """Wait for a condition; the limit is there to end a broken test, not to measure anything."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.01)

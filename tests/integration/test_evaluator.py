@@ -1,0 +1,554 @@
+"""The evaluator with real child processes and objectives that do their worst."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tuning_worker.evaluator import Abandoned, Evaluation, Evaluator, Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+IDENTITY = Identity("s-1", "worker-2", iteration=3, g=5, seed=42)
+PATIENCE = 30.0
+"""Seconds after which a condition is given up: far beyond what any of them takes."""
+
+OBJECTIVE = """
+import ctypes, decimal, math, os, signal, subprocess, sys, threading, time
+import numpy as np
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("no")
+
+def fork_and_stay(file):
+    if os.fork() == 0:
+        os.setsid()
+        write(file, os.getpid())
+        time.sleep(1000)
+
+def write(file, text):
+    with open(file + ".part", "w") as out:
+        out.write(str(text))
+    os.rename(file + ".part", file)
+
+def recurse(n):
+    return recurse(n + 1) + 1
+
+def objective(params):
+    match params["do"]:
+        case "number": return 0.5
+        case "numpy": return np.float32(0.5)
+        case "dict": return {"value": np.int64(3), "nan": math.nan, "text": "x"}
+        case "nan": return {"value": float("nan"), "other": 1}
+        case "missing": return {"other": 1}
+        case "none": return None
+        case "pid": return {"value": os.getpid(), "pgid": os.getpgid(0), "sid": os.getsid(0)}
+        case "raise": raise ValueError("schön \\u2603 \\udcff")
+        case "unspeakable": raise Unspeakable
+        case "silent": raise KeyError
+        case "sysexit": sys.exit(3)
+        case "interrupt": raise KeyboardInterrupt
+        case "sigint": os.kill(os.getpid(), signal.SIGINT); return 1
+        case "recursion": return recurse(0)
+        case "memory": return bytearray(1 << 60)
+        case "segfault": ctypes.string_at(0)
+        case "exit": os._exit(3)
+        case "exit0": os._exit(0)
+        case "oom": os.kill(os.getpid(), signal.SIGKILL)
+        case "killgroup": os.killpg(0, signal.SIGKILL)
+        case "loop":
+            while True:
+                pass
+        case "sleep": time.sleep(1000)
+        case "gil": ctypes.PyDLL(None).sleep(1000)
+        case "stop": os.kill(os.getpid(), signal.SIGSTOP)
+        case "hang_then": write(params["file"], os.getpid()); time.sleep(1000)
+        case "fork_and_hang": fork_and_stay(params["file"]); time.sleep(1000)
+        case "fork_and_segfault":
+            fork_and_stay(params["file"])
+            while not os.path.exists(params["file"]):
+                time.sleep(0.01)
+            ctypes.string_at(0)
+        case "spawn_and_hang":
+            subprocess.Popen([sys.executable, "-c", "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(1000)", params["file"]])
+            time.sleep(1000)
+        case "fork_and_return": os.fork(); return 1
+        case "print": print("x" * 3_000_000); print("é", end=""); return 1
+        case "noisy": sys.stdout = None; return 1
+        case "chdir": os.chdir("/"); return 1
+        case "cwd": return {"value": 1, "same": os.getcwd() == params["cwd"]}
+        case "environment":
+            return {"value": 1, "right": [os.environ[n] for n in ("ORCH_SESSION_ID", "ORCH_WORKER_ID", "ORCH_ITERATION", "ORCH_GLOBAL_INDEX", "ORCH_SEED", "EXTRA")] == params["right"].split()}
+        case "scribble":
+            for fd in range(3, 64):
+                try: os.write(fd, b"rubbish\\n")
+                except OSError: pass
+            time.sleep(1000)
+        case "array":
+            for fd in range(3, 64):
+                try: os.write(fd, b"[]\\n")
+                except OSError: pass
+            time.sleep(1000)
+        case "closefds": os.closerange(3, 64); time.sleep(1000)
+        case "closefds_and_return": os.closerange(3, 64); return 1
+        case "die_later":
+            threading.Timer(0.05, os._exit, (5,)).start()
+            return os.getpid()
+        case "stubborn":
+            threading.Thread(target=time.sleep, args=(1000,)).start()
+            return 1
+        case "atexit":
+            import atexit
+            atexit.register(write, params["file"], "ended")
+            return 1
+        case "many": return len(params)
+"""
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    (tmp_path / "orch_nasty.py").write_text(OBJECTIVE)
+    return tmp_path
+
+
+def python(function: str = "orch_nasty:objective") -> dict[str, Any]:
+    return {"kind": "python", "function": function, "metric": "value", "direction": "maximize"}
+
+
+def command(*argv: str) -> dict[str, Any]:
+    return {"kind": "command", "argv": [*argv], "metric": "value", "direction": "maximize"}
+
+
+@pytest.fixture
+def evaluator(base: Path) -> Iterator[Evaluator]:
+    with Evaluator(python(), base) as evaluator:
+        yield evaluator
+
+
+@contextmanager
+def limited(base: Path, seconds: float) -> Iterator[Evaluator]:
+    """An evaluator with a child that has started: what is measured by the timeout is the objective."""
+    with Evaluator(python(), base, timeout=timedelta(seconds=seconds)) as evaluator:
+        assert do(evaluator, "number").status == "SUCCESS"
+        yield evaluator
+
+
+def do(evaluator: Evaluator, what: str, **params: str) -> Evaluation:
+    return evaluator.evaluate({"do": what, **params}, IDENTITY)
+
+
+def gone(pid: int) -> bool:
+    """Whether a process is gone, or dead and only not yet reaped by whoever adopted it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never came true"
+        time.sleep(0.01)
+
+
+def pid_in(file: Path) -> int:
+    until(lambda: file.exists() and file.read_text())
+    return int(file.read_text())
+
+
+# --- values ------------------------------------------------------------------------------------------------------
+
+
+def test_values_and_metrics(evaluator: Evaluator) -> None:
+    number = do(evaluator, "number")
+    assert (number.status, number.value, number.metrics) == ("SUCCESS", 0.5, {"value": 0.5})
+    assert (number.kind, number.message, number.detail) == (None, None, None)
+    assert number.seconds >= 0
+    assert do(evaluator, "numpy").value == 0.5
+    result = do(evaluator, "dict")
+    assert (result.value, result.metrics) == (3.0, {"value": 3, "nan": None})
+
+
+def test_one_child_serves_many_iterations(evaluator: Evaluator) -> None:
+    assert evaluator.child_pid is None
+    seen = {do(evaluator, "pid").value for _ in range(50)}
+    assert seen == {evaluator.child_pid}
+    assert evaluator.child_pid != os.getpid()
+
+
+def test_the_child_is_in_a_group_of_its_own(evaluator: Evaluator) -> None:
+    assert do(evaluator, "pid").metrics["pgid"] == evaluator.child_pid
+
+
+def test_the_iteration_is_named_in_the_environment(base: Path) -> None:
+    with Evaluator(python(), base, env={"EXTRA": "more"}) as evaluator:
+        assert do(evaluator, "environment", right="s-1 worker-2 3 5 42 more").metrics["right"] == 1
+
+
+def test_a_change_of_directory_ends_with_its_iteration(evaluator: Evaluator) -> None:
+    do(evaluator, "chdir")
+    assert do(evaluator, "cwd", cwd=str(Path.cwd())).metrics["same"] == 1
+
+
+def test_more_parameters_than_a_pipe_holds(evaluator: Evaluator) -> None:
+    params: dict[str, str | float] = {f"parameter-{number}": "x" * 100 for number in range(5000)}
+    assert evaluator.evaluate({**params, "do": "many"}, IDENTITY).value == 5001
+
+
+# --- failures that the child survives ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "says"),
+    [
+        ("nan", "not_finite", "'value' is undefined"),
+        ("missing", "missing_metric", "not among those measured: other"),
+        ("none", "bad_output", "is a `return` missing"),
+        ("raise", "ValueError", "schön \u2603 \\udcff"),
+        ("unspeakable", "Unspeakable", "cannot be shown"),
+        ("silent", "KeyError", "raised KeyError without a message"),
+        ("sysexit", "SystemExit", "sys.exit(3)"),
+        ("interrupt", "KeyboardInterrupt", "raised KeyboardInterrupt"),
+        ("recursion", "RecursionError", "maximum recursion depth"),
+        ("memory", "MemoryError", "raised MemoryError"),
+    ],
+)
+def test_what_python_can_catch_fails_the_iteration_only(what: str, kind: str, says: str, evaluator: Evaluator) -> None:
+    do(evaluator, "number")
+    child = evaluator.child_pid
+    failed = do(evaluator, what)
+    assert (failed.status, failed.value, failed.kind) == ("FAILED", None, kind)
+    assert failed.message is not None
+    assert says in failed.message
+    assert do(evaluator, "number").value == 0.5
+    assert evaluator.child_pid == child
+
+
+def test_other_metrics_of_a_failed_iteration_are_kept(evaluator: Evaluator) -> None:
+    assert do(evaluator, "nan").metrics == {"value": None, "other": 1}
+
+
+def test_a_traceback_shows_the_users_code_alone_and_is_bounded(evaluator: Evaluator) -> None:
+    detail = do(evaluator, "raise").detail
+    assert detail is not None
+    assert detail.splitlines()[1].strip().startswith('File "')
+    assert "orch_nasty.py" in detail.splitlines()[1]
+    assert "tuning_worker" not in detail
+    detail = do(evaluator, "recursion").detail
+    assert detail is not None
+    assert len(detail.encode()) <= 16 * 1024
+
+
+def test_sigint_is_not_for_the_child(evaluator: Evaluator) -> None:
+    assert do(evaluator, "sigint").status == "SUCCESS"
+
+
+def test_a_fork_that_comes_back_does_not_answer_twice(evaluator: Evaluator) -> None:
+    for _ in range(3):
+        assert do(evaluator, "fork_and_return").value == 1
+        assert do(evaluator, "number").value == 0.5
+
+
+def test_prints_go_to_the_workers_output(base: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with Evaluator(python(), base) as evaluator, capfd.disabled():
+        pass
+    with Evaluator(python(), base) as evaluator:
+        assert do(evaluator, "print").status == "SUCCESS"
+        assert capfd.readouterr().out == "x" * 3_000_000 + "\né"
+        assert do(evaluator, "noisy").status == "SUCCESS"
+
+
+# --- failures that the child does not survive --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "says"),
+    [
+        ("segfault", "signal:SIGSEGV", "was killed by SIGSEGV"),
+        ("exit", "exit:3", "ended with exit code 3"),
+        ("exit0", "exit:0", "ended with exit code 0"),
+        ("oom", "signal:SIGKILL", "out of memory"),
+        ("killgroup", "signal:SIGKILL", "was killed by SIGKILL"),
+        ("scribble", "bad_output", "not its own"),
+        ("array", "bad_output", "not its own"),
+        ("closefds", "bad_output", "not its own"),
+        ("closefds_and_return", "exit:1", "ended with exit code 1"),
+    ],
+)
+def test_the_end_of_the_child_is_a_failed_iteration(what: str, kind: str, says: str, evaluator: Evaluator) -> None:
+    do(evaluator, "number")
+    child = evaluator.child_pid
+    assert child is not None
+    failed = do(evaluator, what)
+    assert (failed.status, failed.value, failed.metrics, failed.kind) == ("FAILED", None, {}, kind)
+    assert failed.message is not None
+    assert says in failed.message
+    assert gone(child)
+    assert do(evaluator, "number").value == 0.5
+    assert evaluator.child_pid != child
+
+
+def test_a_crash_says_where(evaluator: Evaluator) -> None:
+    detail = do(evaluator, "segfault").detail
+    assert detail is not None
+    assert "orch_nasty.py" in detail
+    assert "in objective" in detail
+    assert "evaluation_child" not in detail
+
+
+@pytest.mark.parametrize("what", ["loop", "sleep", "gil", "stop"])
+def test_a_hang_is_a_timeout(what: str, base: Path) -> None:
+    with limited(base, 0.5) as evaluator:
+        child = evaluator.child_pid
+        assert child is not None
+        failed = do(evaluator, what)
+        assert (failed.kind, failed.message) == ("timeout", "there was no result after 0.5 s")
+        assert failed.seconds >= 0.5
+        assert gone(child)
+        assert do(evaluator, "number").value == 0.5
+
+
+def test_a_hang_says_where(base: Path) -> None:
+    with limited(base, 0.5) as evaluator:
+        detail = do(evaluator, "loop").detail
+    assert detail is not None
+    assert "in objective" in detail
+
+
+@pytest.mark.parametrize("what", ["fork_and_hang", "spawn_and_hang", "fork_and_segfault"])
+def test_what_a_dead_child_had_started_is_gone(what: str, base: Path) -> None:
+    with limited(base, 2) as evaluator:
+        failed = do(evaluator, what, file=str(base / "pid"))
+        assert failed.status == "FAILED"
+        assert gone(pid_in(base / "pid"))
+
+
+def test_a_child_that_died_between_two_iterations_costs_none(evaluator: Evaluator) -> None:
+    value = do(evaluator, "die_later").value
+    assert value is not None
+    until(lambda: gone(int(value)))
+    assert do(evaluator, "number").value == 0.5
+
+
+# --- starts ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "says"),
+    [
+        ("import no_such_library_here", "ModuleNotFoundError", "no_such_library_here"),
+        ("raise SystemExit('not today')", "SystemExit", "not today"),
+        ("def f(:", "SyntaxError", "line 1"),
+        ("import os; os._exit(4)", "exit:4", "exit code 4"),
+        ("x = 1", "AttributeError", "'f'"),
+    ],
+    ids=["import", "exit", "syntax", "death", "name"],
+)
+def test_an_objective_that_cannot_be_made_fails_each_iteration(source: str, kind: str, says: str, base: Path) -> None:
+    (base / "orch_broken.py").write_text(source)
+    with Evaluator(python("orch_broken:f"), base) as evaluator:
+        for _ in range(2):
+            failed = do(evaluator, "number")
+            assert (failed.status, failed.kind) == ("FAILED", kind)
+            assert failed.message is not None
+            assert says in failed.message
+            assert evaluator.child_pid is None
+        (base / "orch_broken.py").write_text("def f(params): return 7")
+        assert do(evaluator, "number").value == 7
+
+
+def test_a_section_that_is_wrong_is_a_failed_iteration(base: Path) -> None:
+    with Evaluator({"kind": "magic", "metric": "value"}, base) as evaluator:
+        failed = do(evaluator, "number")
+        assert failed.kind == "UsageError"
+        assert failed.message is not None
+        assert "no objective of the kind 'magic'" in failed.message
+
+
+def test_slow_imports_are_not_the_iterations_time(base: Path) -> None:
+    (base / "orch_slow.py").write_text("import time\ntime.sleep(1)\ndef f(params): return 1")
+    with Evaluator(python("orch_slow:f"), base, timeout=timedelta(seconds=0.5)) as evaluator:
+        result = do(evaluator, "number")
+        assert result.status == "SUCCESS"
+        assert result.seconds < 1
+
+
+# --- commands ----------------------------------------------------------------------------------------------------
+
+
+def test_a_command_is_told_which_iteration_it_is(base: Path) -> None:
+    source = "import os, json; print(json.dumps({{'value': int(os.environ['ORCH_GLOBAL_INDEX']) + {x}}}))"
+    with Evaluator(command(sys.executable, "-c", source), base) as evaluator:
+        assert evaluator.evaluate({"x": 10}, IDENTITY).value == 15
+        failed = evaluator.evaluate({"y": 1}, IDENTITY)
+        assert (failed.kind, failed.detail) == ("launch", None)
+        assert evaluator.evaluate({"x": 1}, IDENTITY).value == 6
+
+
+def test_a_command_that_hangs_is_gone_after_its_timeout(base: Path) -> None:
+    script = f"sh -c 'echo $$ > {base}/pid; exec sleep 1000'; true"
+    with Evaluator(command("sh", "-c", script), base, timeout=timedelta(seconds=1)) as evaluator:
+        failed = evaluator.evaluate({}, IDENTITY)
+        assert (failed.kind, failed.detail) == ("timeout", None)
+        assert gone(pid_in(base / "pid"))
+
+
+# --- being given up ----------------------------------------------------------------------------------------------
+
+
+def test_abandon_ends_what_runs_and_all_that_follows(base: Path) -> None:
+    with Evaluator(python(), base) as evaluator:
+
+        def abandon_when_it_runs() -> None:
+            pid_in(base / "pid")
+            evaluator.abandon()
+
+        other = threading.Thread(target=abandon_when_it_runs)
+        other.start()
+        with pytest.raises(Abandoned):
+            do(evaluator, "hang_then", file=str(base / "pid"))
+        other.join()
+        assert gone(pid_in(base / "pid"))
+        with pytest.raises(Abandoned):
+            do(evaluator, "number")
+    evaluator.abandon()  # a signal may come late
+
+
+def test_abandon_works_from_a_signal_handler(base: Path) -> None:
+    with Evaluator(python(), base) as evaluator:
+        before = signal.signal(signal.SIGALRM, lambda *_: evaluator.abandon() if (base / "pid").exists() else None)
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        try:
+            with pytest.raises(Abandoned):
+                do(evaluator, "hang_then", file=str(base / "pid"))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert gone(pid_in(base / "pid"))
+
+
+def test_an_exception_in_the_worker_ends_the_child(base: Path) -> None:
+    class Enough(Exception):  # noqa: N818 - stands for KeyboardInterrupt
+        pass
+
+    def raise_enough(*_: object) -> None:
+        if (base / "pid").exists():
+            raise Enough
+
+    before = signal.signal(signal.SIGALRM, raise_enough)
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+    try:
+        with pytest.raises(Enough), Evaluator(python(), base) as evaluator:
+            try:
+                do(evaluator, "hang_then", file=str(base / "pid"))
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert gone(pid_in(base / "pid"))
+
+
+def test_close_lets_an_idle_child_end_by_itself(base: Path) -> None:
+    with Evaluator(python(), base) as evaluator:
+        do(evaluator, "atexit", file=str(base / "ended"))
+    assert (base / "ended").read_text() == "ended"
+    evaluator.close()
+
+
+def test_close_does_not_wait_for_ever(base: Path) -> None:
+    with Evaluator(python(), base) as evaluator:
+        do(evaluator, "stubborn")
+        child = evaluator.child_pid
+    assert child is not None
+    assert gone(child)
+
+
+def test_close_ends_a_child_that_has_died_already(base: Path) -> None:
+    with Evaluator(python(), base) as evaluator:
+        value = do(evaluator, "die_later").value
+        assert value is not None
+        until(lambda: gone(int(value)))
+
+
+def test_no_file_descriptor_is_left(base: Path) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    with Evaluator(python(), base) as evaluator:
+        for what in ("number", "exit", "number", "segfault", "scribble"):
+            do(evaluator, what)
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_no_process_can_be_started(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    before = set(os.listdir("/proc/self/fd"))
+    with Evaluator(python(), base) as evaluator, pytest.raises(FileNotFoundError):
+        do(evaluator, "number")
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+# --- the worker's death ------------------------------------------------------------------------------------------
+
+WORKER = """
+import json, sys
+from pathlib import Path
+from tuning_worker.evaluator import Evaluator, Identity
+evaluator = Evaluator(json.loads(sys.argv[1]), Path(sys.argv[2]))
+evaluator.evaluate(json.loads(sys.argv[3]), Identity("s", "worker-1", 1, 0, 1))
+"""
+
+COMMAND_TREE = "sh -c 'echo $$ > {0}/inner; exec sleep 1000' & echo $$ > {0}/outer; wait"
+
+
+def marked_by(worker_pid: int) -> list[int]:
+    """The evaluator's processes of a worker: its children and their group."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    fields = {}
+    for pid in pids:
+        try:
+            fields[pid] = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+    groups = {pid for pid, (_, parent, *_) in fields.items() if int(parent) == worker_pid}
+    return [pid for pid, (_, _, group, *_) in fields.items() if int(group) in groups]
+
+
+@pytest.mark.parametrize("kind", ["command", "python"])
+def test_nothing_survives_a_worker_that_was_killed(kind: str, base: Path) -> None:
+    import json  # noqa: PLC0415 - only here
+
+    files = ["outer", "inner"] if kind == "command" else ["inner"]
+    spec = command("sh", "-c", COMMAND_TREE.format(base)) if kind == "command" else python()
+    params = {} if kind == "command" else {"do": "spawn_and_hang", "file": str(base / "inner")}
+    arguments = [json.dumps(spec), str(base), json.dumps(params)]
+    with subprocess.Popen([sys.executable, "-c", WORKER, *arguments]) as worker:
+        started = [pid_in(base / name) for name in files]
+        family = marked_by(worker.pid)
+        assert len(family) >= 2, "the child and its guard"
+        worker.kill()
+    for pid in started + family:
+        until(lambda pid=pid: gone(pid))  # type: ignore[misc]  # bound now
+
+
+def test_a_child_that_finds_its_worker_gone_ends_at_once() -> None:
+    reader, writer = os.pipe()
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "tuning_worker.evaluation_child", str(reader), str(writer), str(writer), "1"],
+        pass_fds=(reader, writer),
+        check=False,
+    )
+    os.close(reader)
+    os.close(writer)
+    assert done.returncode == 1

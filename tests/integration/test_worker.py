@@ -1,0 +1,491 @@
+"""The tuning worker in real sessions: what it records, and that it records it once, whatever happens to it."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from orchestrator.clock import utc_now
+from orchestrator.domain.job import Status, TuningJob
+from orchestrator.executors import make_executor
+from orchestrator.settings import Settings, load_settings
+from orchestrator.store import calls
+from orchestrator.store.blocking import BlockingStore
+from orchestrator.store.keys import Keys
+from orchestrator.store.opening import open_store
+from orchestrator.store.redis import RedisStore
+from orchestrator.submission import prepare, read_session_file
+from orchestrator.supervisor.supervisor import Supervisor
+from tuning_worker.config import load_tuning_config
+from tuning_worker.csvfile import IterationCsv
+from tuning_worker.evaluator import Evaluation
+from tuning_worker.optimizers import make_optimizer
+from tuning_worker.records import Feed, Records
+from tuning_worker.share import Share, find_share
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from orchestrator.domain.record import Submission
+
+TUNING = """
+tuning:
+  search_space:
+    x: {type: float, bounds: [0.0, 1.0]}
+    n: {type: int, bounds: [1, 5]}
+    c: {type: categorical, choices: [slow, fast]}
+  objective: {kind: python, function: "%s:evaluate", metric: loss, direction: minimize}
+"""
+PLAIN = """
+def evaluate(params):
+    return {"loss": (params["x"] - 0.3) ** 2, "size": params["n"]}
+"""
+
+
+@asynccontextmanager
+async def supervisor(store: RedisStore, settings: Settings) -> AsyncIterator[Supervisor]:
+    assert settings.redis_url
+    executor = make_executor("local")
+    async with Supervisor(store, settings.redis_url, executor, settings, utc_now, kind="run", jitter=lambda: 0) as made:
+        yield made
+
+
+def write(folder: Path, objective: str = PLAIN, tuning: str = TUNING, **fields: Any) -> Path:
+    """Write a session file, its tuning config and its objective; return the session file."""
+    module = f"objective_{uuid4().hex[:8]}"
+    (folder / f"{module}.py").write_text(objective)
+    (folder / "tuning.yaml").write_text(tuning % module)
+    given = {
+        "session_id": f"w-{uuid4().hex[:8]}",
+        "total_iterations": 6,
+        "workers": 2,
+        "optimizer": "random",
+        "config_path": "tuning.yaml",
+        "base_output_csv": "out/s",
+        "seed": 7,  # so that no draw of a random session id decides a test
+        "grace": 20,
+    }
+    path = folder / "session.yaml"
+    path.write_text(json.dumps({**given, **fields}))
+    return path
+
+
+def ready(path: Path, settings: Settings) -> Submission:
+    return prepare(read_session_file(path, {"env": settings.env}), settings, path.parent)
+
+
+async def submit(store: RedisStore, settings: Settings, path: Path) -> str:
+    submission = ready(path, settings)
+    jobs = submission.jobs(lambda: str(uuid4()))
+    session_id = submission.spec.session_id
+    await store.submit(session_id, submission.record(jobs, utc_now()), [job.to_hash() for job in jobs])
+    return session_id
+
+
+async def finish(store: RedisStore, settings: Settings, session_id: str) -> Status:
+    async with asyncio.timeout(100), supervisor(store, settings) as made:
+        return await made.run_session(session_id)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = []
+    for path in sorted((folder / "out").glob("*.csv")):
+        with path.open(newline="") as lines:
+            found += csv.DictReader(lines)
+    return found
+
+
+async def recorded(store: RedisStore, session_id: str) -> list[dict[str, Any]]:
+    entries = await store.read("XRANGE", store.keys.results(session_id), "-", "+")
+    return sorted((json.loads(fields["result"]) for _, fields in entries), key=lambda result: int(result["g"]))
+
+
+async def assert_recorded_once(store: RedisStore, session_id: str, folder: Path, total: int) -> None:
+    """The promise: every iteration once, in the store, its stream and the CSV, and all of them say the same."""
+    results = await recorded(store, session_id)
+    assert [result["g"] for result in results] == list(range(total))
+    fields = await store.get_session(session_id)
+    assert int(fields["completed_iterations"]) == total
+    table = {(row["worker_id"], int(row["iteration"])): row for row in rows(folder)}
+    assert len(table) == len(rows(folder)) == total
+    for result in results:
+        row = table[result["worker_id"], result["iteration"]]
+        key = store.keys.iteration("paper", session_id, result["worker_id"], result["iteration"])
+        record = await store.read("HGETALL", key)
+        assert row["status"] == record["status"] == result["status"]
+        assert row["timestamp"] == record["timestamp"] == result["timestamp"]
+        assert row["value"] == record["value"] == ("" if result["value"] is None else str(result["value"]))
+        for name, value in result["params"].items():
+            assert row[f"params_{name}"] == record[f"params_{name}"] == str(value)
+        for name, value in result["metrics"].items():
+            assert row[f"metrics_{name}"] == record[f"metrics_{name}"] == ("" if value is None else str(value))
+
+
+async def until(path: Path) -> None:
+    async with asyncio.timeout(60):
+        while not path.exists():
+            await asyncio.sleep(0.01)
+
+
+# --- whole sessions ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", ["random", "grid", "bayesian"])
+async def test_a_session_is_recorded_in_the_store_and_in_csvs(
+    store: RedisStore, settings: Settings, tmp_path: Path, optimizer: str
+) -> None:
+    session_id = await submit(store, settings, write(tmp_path, optimizer=optimizer, total_iterations=7))
+    assert await finish(store, settings, session_id) is Status.SUCCESS
+    await assert_recorded_once(store, session_id, tmp_path, 7)
+    header = (tmp_path / "out" / "s_worker-1.csv").read_text().splitlines()[0]
+    assert header == (
+        "session_id,worker_id,iteration,status,timestamp,value,params_x,params_n,params_c,metrics_loss,metrics_size"
+    )
+    assert [job.recorded for job in await store.get_jobs(session_id)] == [4, 3]
+    best = json.loads((await store.get_session(session_id))["best"])
+    assert best["value"] == min(result["value"] for result in await recorded(store, session_id))
+
+
+async def test_failed_iterations_are_recorded_with_their_reasons(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    objective = """
+def evaluate(params):
+    if params["n"] % 2: raise ValueError("odd is not for us")
+    return params["x"]
+"""
+    session_id = await submit(store, settings, write(tmp_path, objective, total_iterations=12))
+    assert await finish(store, settings, session_id) is Status.SUCCESS
+    await assert_recorded_once(store, session_id, tmp_path, 12)
+    results = await recorded(store, session_id)
+    failed = [result for result in results if result["params"]["n"] % 2]
+    assert failed == [result for result in results if result["status"] == "FAILED"]
+    assert {result["reason"] for result in failed} == {"ValueError: odd is not for us"}
+    key = store.keys.iteration("paper", session_id, failed[0]["worker_id"], failed[0]["iteration"])
+    assert "Traceback" in (await store.read("HGETALL", key))["error"]
+    assert int((await store.get_session(session_id))["failed_iterations"]) == len(failed)
+
+
+async def test_an_objective_that_is_broken_ends_the_job_early_and_says_so(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    objective = "def evaluate(params): raise KeyError('spread')"
+    session_id = await submit(store, settings, write(tmp_path, objective, total_iterations=50, workers=1))
+    assert await finish(store, settings, session_id) is Status.FAILED
+    (job,) = await store.get_jobs(session_id)
+    assert job.reason == "objective broken: the first 5 iterations all failed with KeyError"
+    assert (job.recorded, job.attempt) == (5, 1)
+
+
+async def test_an_iteration_that_hangs_fails_by_its_timeout_and_the_next_goes_on(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    objective = """
+import time
+def evaluate(params):
+    if params["c"] == "slow": time.sleep(600)
+    return params["x"]
+"""
+    path = write(tmp_path, objective, total_iterations=4, workers=1, iteration_timeout=0.5, seed=3)
+    session_id = await submit(store, settings, path)
+    assert await finish(store, settings, session_id) is Status.SUCCESS
+    await assert_recorded_once(store, session_id, tmp_path, 4)
+    outcomes = {result["params"]["c"]: result["reason"].partition(":")[0] for result in await recorded(store, session_id)}
+    assert outcomes == {"slow": "timeout", "fast": ""}
+
+
+async def test_workers_on_a_small_space_evaluate_no_point_twice(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    tuning = TUNING.replace("    x: {type: float, bounds: [0.0, 1.0]}\n", "    x: {type: int, bounds: [0, 1]}\n")
+    path = write(tmp_path, tuning=tuning, optimizer="bayesian", total_iterations=20, workers=4)
+    session_id = await submit(store, settings, path)
+    assert await finish(store, settings, session_id) is Status.SUCCESS
+    points = {tuple(result["params"].values()) for result in await recorded(store, session_id)}
+    assert len(points) == 20  # the whole space of 2 × 5 × 2
+
+
+async def test_a_space_that_is_used_up_is_repeated_and_the_log_says_so(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    tuning = "tuning:\n  search_space:\n    x: {type: int, bounds: [0, 1]}\n" + TUNING[TUNING.index("  objective") :]
+    objective = "def evaluate(params): return {'loss': params['x']}"
+    path = write(tmp_path, objective, tuning, optimizer="bayesian", total_iterations=3, workers=1)
+    session_id = await submit(store, settings, path)
+    assert await finish(store, settings, session_id) is Status.SUCCESS
+    assert {result["params"]["x"] for result in await recorded(store, session_id)} == {0, 1}
+    log = (settings.state_dir / "logs" / settings.env / session_id / "worker-1.jsonl").read_text()
+    assert "iteration.repeats_point" in log
+
+
+# --- deaths --------------------------------------------------------------------------------------------------------
+
+_GATED = """
+import os, pathlib, time
+def evaluate(params):
+    if os.environ["ORCH_ITERATION"] == "2":
+        pathlib.Path("in-2-of-" + os.environ["ORCH_WORKER_ID"]).touch()
+        while not pathlib.Path("go").exists(): time.sleep(0.01)
+    return {"loss": params["x"]}
+"""
+
+
+async def test_a_worker_killed_in_an_iteration_resumes_there_with_the_same_parameters(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    session_id = await submit(store, settings, write(tmp_path, _GATED, optimizer="bayesian"))
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(finish(store, settings, session_id))
+        await until(tmp_path / "in-2-of-worker-1")
+        job = (await store.get_jobs(session_id))[0]
+        second = store.keys.iteration("paper", session_id, "worker-1", 2)
+        before = (await store.read("HGETALL", second))["params"]
+        os.kill(job.pid or 0, signal.SIGKILL)
+        while (await store.get_job(session_id, job.job_id)).attempt == 1:
+            await asyncio.sleep(0.01)
+        (tmp_path / "go").touch()
+    assert running.result() is Status.SUCCESS
+    await assert_recorded_once(store, session_id, tmp_path, 6)
+    assert (await store.read("HGETALL", second))["params"] == before
+    assert [(job.attempt, job.failures) for job in await store.get_jobs(session_id)] == [(2, 1), (1, 0)]
+
+
+async def test_a_worker_told_to_stop_ends_its_iteration_and_begins_no_other(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    session_id = await submit(store, settings, write(tmp_path, _GATED, workers=1))
+    async with supervisor(store, settings) as made, asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(made.run_session(session_id))
+        await until(tmp_path / "in-2-of-worker-1")
+        made.interrupt()
+        (tmp_path / "go").touch()
+    assert running.result() is Status.RUNNING
+    (job,) = await store.get_jobs(session_id)
+    assert (job.status, job.reason, job.recorded, job.return_code) == (Status.PENDING, "interrupted", 2, 130)
+    assert await finish(store, settings, session_id) is Status.SUCCESS
+    await assert_recorded_once(store, session_id, tmp_path, 6)
+
+
+async def test_an_iteration_that_outlasts_the_grace_is_abandoned_unrecorded(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    session_id = await submit(store, settings, write(tmp_path, _GATED, workers=1, grace=0.1))
+    async with supervisor(store, settings) as made, asyncio.TaskGroup() as tasks:
+        tasks.create_task(made.run_session(session_id))
+        await until(tmp_path / "in-2-of-worker-1")
+        made.interrupt()
+    (job,) = await store.get_jobs(session_id)
+    assert (job.status, job.recorded) == (Status.PENDING, 1)
+    (tmp_path / "go").touch()
+    assert await finish(store, settings, session_id) is Status.SUCCESS
+    await assert_recorded_once(store, session_id, tmp_path, 6)
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
+    """Settings with an embedded server of this test's own, which it may kill."""
+    settings = load_settings({"HOME": str(tmp_path), "ORCH_STATE_DIR": str(tmp_path / "state")}, tmp_path)
+    with open_store(settings) as address:
+        yield settings, address
+
+
+async def test_a_store_that_dies_is_brought_back_and_nothing_is_lost(
+    embedded: tuple[Settings, Any], tmp_path: Path
+) -> None:
+    settings, address = embedded
+    keys = Keys(settings.env)
+    async with RedisStore(address.url, keys, utc_now, settings.retention, address.revive) as store:
+        session_id = await submit(store, settings, write(tmp_path, _GATED))
+        async with Supervisor(store, address.url, make_executor("local"), settings, utc_now, kind="run") as made:
+            async with asyncio.timeout(100), asyncio.TaskGroup() as tasks:
+                running = tasks.create_task(made.run_session(session_id))
+                await until(tmp_path / "in-2-of-worker-1")
+                server = int((await store.read("INFO", "server"))["process_id"])
+                os.kill(server, signal.SIGKILL)
+                (tmp_path / "go").touch()
+        assert running.result() is Status.SUCCESS
+        await assert_recorded_once(store, session_id, tmp_path, 6)
+        assert int((await store.read("INFO", "server"))["process_id"]) != server
+
+
+# --- the records, piece by piece ------------------------------------------------------------------------------------
+
+
+async def at_work(store: RedisStore, settings: Settings, path: Path, number: int = 1) -> tuple[BlockingStore, Share]:
+    """Submit a session and make one of its jobs RUNNING without a process: the test is its worker."""
+    session_id = (await store.read("ZRANGE", store.keys.sessions, 0, -1) or [None])[0]
+    session_id = session_id or await submit(store, settings, path)
+    await store.renew("me", "{}", settings.lease_ttl, {})
+    adopted = await store.adopt(session_id, "me")
+    assert isinstance(adopted, calls.Adopted)
+    job: TuningJob = (await store.get_jobs(session_id))[number - 1]
+    change = calls.Transition(
+        session_id=session_id,
+        job_id=job.job_id,
+        token=adopted.token,
+        op=uuid4().hex,
+        expected=Status.PENDING,
+        to=Status.RUNNING,
+        actor="me",
+        fields={"attempt": 1},
+    )
+    moved = await store.transition(change)
+    assert settings.redis_url
+    blocking = BlockingStore(settings.redis_url, store.keys)
+    return blocking, find_share(blocking, session_id, job.job_id, moved.token)
+
+
+def records_of(blocking: BlockingStore, share: Share, folder: Path) -> Records:
+    space = load_tuning_config(share.tuning, "test").space
+    table = IterationCsv(folder / share.output_csv, share.session_id, share.worker_id, list(space.dimensions))
+    return Records(blocking, table, share, space, utc_now)
+
+
+def success(value: float) -> Evaluation:
+    return Evaluation("SUCCESS", value, {"loss": value, "size": 3, "sharpe": None}, None, None, None, 0.01)
+
+
+POINT = {"x": 0.1 + 0.2, "n": 3, "c": "fast"}
+
+
+async def test_a_row_that_was_written_and_not_committed_is_committed_on_the_restart(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
+    records = records_of(blocking, share, tmp_path)
+    records.begin(1, POINT, "")
+    records.record(1, POINT, success(0.25))
+    # The crash: the row of the second is on the disk, its commit was never sent.
+    first = rows(tmp_path)[0]
+    with (tmp_path / share.output_csv).open("a", newline="") as table:
+        csv.writer(table, lineterminator="\n").writerow({**first, "iteration": "2", "value": "0.125"}.values())
+    assert len(records_of(blocking, share, tmp_path).reconcile(recorded=1)) == 2
+    await assert_recorded_once(store, share.session_id, tmp_path, 2)
+    assert (await recorded(store, share.session_id))[1]["params"] == POINT  # types and bits
+    blocking.close()
+
+
+async def test_a_torn_row_is_cut_off_and_a_missing_one_comes_from_the_store(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
+    records = records_of(blocking, share, tmp_path)
+    for iteration in (1, 2):
+        records.begin(iteration, POINT, "")
+        records.record(iteration, POINT, success(0.5))
+    path = tmp_path / share.output_csv
+    whole = path.read_bytes()
+    for cut in range(len(whole)):
+        path.write_bytes(whole[:cut])
+        records_of(blocking, share, tmp_path).reconcile(recorded=2)
+        assert path.read_bytes() == whole
+    path.unlink()
+    records_of(blocking, share, tmp_path).reconcile(recorded=2)
+    assert path.read_bytes() == whole
+    blocking.close()
+
+
+async def test_a_metric_that_appears_late_becomes_a_column(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
+    records = records_of(blocking, share, tmp_path)
+    records.record(1, POINT, Evaluation("FAILED", None, {}, "ValueError", "no", "Traceback", 0.1))
+    records.record(2, POINT, success(0.5))
+    records.record(3, POINT, Evaluation("SUCCESS", 0.1, {"loss": 0.1, "extra": 7}, None, None, None, 0.1))
+    assert [row["metrics_extra"] for row in rows(tmp_path)] == ["", "", "7"]
+    assert [row["status"] for row in rows(tmp_path)] == ["FAILED", "SUCCESS", "SUCCESS"]
+    blocking.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("a,b\n1,2\n", "other columns"),
+        ("HEADER\nother,worker-1,1,SUCCESS,9999,1.0,0.5,3,fast\n", "belongs to worker-1 of session other"),
+        ("HEADER\nSESSION,worker-1,1,SUCCESS,2020-01-01T00:00:00.000Z,1.0,0.5,3,fast\n", "an earlier session"),
+        ("HEADER\nSESSION,worker-1,1\n", "damaged"),
+        ('HEADER\n"SESSION\n', "not a CSV"),
+    ],
+)
+async def test_a_csv_that_is_somebody_elses_is_refused_and_left_as_it_is(
+    store: RedisStore, settings: Settings, tmp_path: Path, content: str, complaint: str
+) -> None:
+    path = write(tmp_path, workers=1)
+    session_id = await submit(store, settings, path)
+    table = tmp_path / "out" / "s_worker-1.csv"
+    table.parent.mkdir()
+    header = "session_id,worker_id,iteration,status,timestamp,value,params_x,params_n,params_c"
+    content = content.replace("HEADER", header).replace("SESSION", session_id)
+    table.write_text(content)
+    assert await finish(store, settings, session_id) is Status.FAILED
+    (job,) = await store.get_jobs(session_id)
+    assert complaint in job.reason
+    assert job.attempt == 1
+    assert table.read_text() == content
+
+
+async def test_workers_learn_from_each_other(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
+    """What worker-1 recorded changes what worker-2 is going to try."""
+    path = write(tmp_path, optimizer="bayesian", total_iterations=60)
+    blocking, one = await at_work(store, settings, path, 1)
+    records = records_of(blocking, one, tmp_path)
+    for iteration in range(1, 21):
+        point = {"x": iteration / 21, "n": 1 + iteration % 5, "c": "fast"}
+        records.begin(iteration, point, "")
+        records.record(iteration, point, success((iteration / 21 - 0.3) ** 2))
+    feed = Feed(blocking, one.session_id, "worker-2")
+    pending = feed.refresh()
+    assert [result.g for result in feed.results] == [2 * n for n in range(20)]
+    config = load_tuning_config(one.tuning, "test")
+    optimizer = make_optimizer(
+        "bayesian", config.space, seed=one.seed, direction="minimize", grid_points=3, total=60
+    )
+    alone, together = optimizer.suggest(41, [], {}), optimizer.suggest(41, feed.results, pending)
+    assert alone != together
+    records.begin(21, POINT, "")
+    assert feed.refresh() == {40: POINT}
+    blocking.close()
+
+
+# --- alone ---------------------------------------------------------------------------------------------------------
+
+
+def alone(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "tuning_worker", "--session-id", "alone", "--worker-id", "worker-1"]
+    argv += ["--config", "tuning.yaml", "--mode", "paper", "--env", "local", "--optimizer", "random"]
+    argv += ["--output-csv", "out/alone.csv", *more]
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "ORCH_STATE_DIR": str(folder / "state")}
+    env |= {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    return subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_a_worker_runs_alone_and_its_session_is_like_any_other(tmp_path: Path) -> None:
+    write(tmp_path)
+    done = alone(tmp_path, "--iterations", "5")
+    assert done.returncode == 0, done.stderr
+    assert [row["iteration"] for row in rows(tmp_path)] == ["1", "2", "3", "4", "5"]
+    again = alone(tmp_path, "--iterations", "5")
+    assert (again.returncode, again.stdout) == (3, "")
+    assert "session alone has ended (SUCCESS)" in again.stderr
+    other = alone(tmp_path, "--iterations", "6")
+    assert "is there already and is another" in other.stderr
+
+
+def test_a_worker_alone_says_what_is_wrong_with_its_config(tmp_path: Path) -> None:
+    write(tmp_path, tuning=TUNING.replace("type: int", "type: itn"))
+    done = alone(tmp_path, "--iterations", "5")
+    assert done.returncode == 2
+    assert "tuning.yaml:5:" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,385 @@
+"""The paper engine on markets small enough to compute by hand. `test_engine_random.py` has the random ones."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numba
+import pytest
+
+from tuning_worker.market import engine
+from tuning_worker.market.data import make_market
+from tuning_worker.market.parameters import Strategy
+from tuning_worker.market.run import Venue
+
+if TYPE_CHECKING:
+    from tuning_worker.market.data import Market
+    from tuning_worker.market.run import Run
+
+DAY = 86_400_000
+
+FREE = Venue(fee=0.0, impact=0.0, latency_ms=0, quote=1_000.0, base=10.0)
+EAGER = Strategy(
+    min_edge=0.01,
+    exit_edge=math.inf,
+    tolerance=0.0,
+    order_size=100.0,
+    min_order=0.0,
+    max_position=math.inf,
+    max_daily_loss=math.inf,
+    cooldown_ms=0.0,
+    max_holding_ms=math.inf,
+)
+# mid of A is 100 throughout, so that an order of 100 is one coin
+LEVEL = (99.0, 101.0, 99.0, 101.0)
+B_DEAR = (99.0, 101.0, 103.0, 104.0)
+A_DEAR = (99.0, 101.0, 96.0, 97.0)
+
+
+@pytest.fixture(autouse=True, params=["compiled", "interpreted"])
+def _kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test on the machine code and on the same source without numba: they must agree, bit for bit."""
+    if request.param == "interpreted":
+        monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+        spec = importlib.util.spec_from_file_location("interpreted_kernel", str(engine.kernel.__file__))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        monkeypatch.setattr(engine, "kernel", module)
+
+
+def market(*rows: tuple[float, ...], ts: list[int] | None = None, **columns: Any) -> Market:
+    """One row a second of (bid_a, ask_a, bid_b, ask_b)."""
+    names = ("bid_a", "ask_a", "bid_b", "ask_b")
+    prices = {name: [row[index] for row in rows] for index, name in enumerate(names)}
+    return make_market({"ts": ts or [1000 * index for index in range(len(rows))], **prices, **columns})
+
+
+def play(quotes: Market, a: Venue = FREE, b: Venue = FREE, **strategy: float) -> Run:
+    return engine.simulate(quotes, (a, b), replace(EAGER, **strategy), log=True)
+
+
+def fills(run: Run) -> list[tuple[int, int, float, float]]:
+    return [(fill.row, fill.venue, fill.quantity, fill.price) for fill in run.fill_log]
+
+
+def rejections(run: Run) -> dict[str, int]:
+    return {reason: count for reason, count in run.rejected.items() if count}
+
+
+def test_a_spread_is_bought_where_it_is_cheap_and_sold_where_it_is_dear() -> None:
+    fees = replace(FREE, fee=0.001), replace(FREE, fee=0.002)
+    run = play(market(B_DEAR, (103.0, 104.0, 103.0, 104.0)), *fees)
+    assert fills(run) == [(0, 0, 1.0, 101.0), (0, 1, -1.0, 103.0)]
+    assert run.coins == (1.0, -1.0)
+    assert run.cash == (-101 * 1.001, 103 * 0.998)
+    assert run.fees == pytest.approx(0.101 + 0.206)
+    assert run.turnover == 204
+    assert run.slippage == 0
+    # The end: one coin more at A, which brings 103 less 0.1 %; one less at B, which would have brought 103 less 0.2 %.
+    assert run.net_pnl == pytest.approx(-101 * 1.001 + 103 * 0.998 + 103 * 0.999 - 103 * 0.998)
+    assert run.max_drawdown == pytest.approx(101 * 1.001 - 99 * 0.999)
+    assert (run.entries, run.exits, run.wins, run.orders, run.hedges) == (1, 0, 1, 1, 0)
+    assert run.order_log[0].edge == pytest.approx(103 * 0.998 / (101 * 1.001) - 1)
+    assert run.capital == pytest.approx(2_000 + 10 * 99 * 0.999 + 10 * 103 * 0.998)
+
+
+def test_it_goes_both_ways() -> None:
+    run = play(market(A_DEAR))
+    assert fills(run) == [(0, 0, -1.0, 99.0), (0, 1, 1.0, 97.0)]
+
+
+def test_an_edge_below_the_threshold_is_left_alone() -> None:
+    edge = 103 / 101 - 1
+    assert play(market(B_DEAR), min_edge=edge).orders == 1
+    assert play(market(B_DEAR), min_edge=math.nextafter(edge, 1)).orders == 0
+
+
+def test_fees_and_impacts_count_against_the_edge() -> None:
+    for terms in ({"fee": 0.006}, {"impact": 0.006}):
+        costly = replace(FREE, **terms)
+        assert play(market(B_DEAR), costly, tolerance=0.1).orders == 1
+        assert play(market(B_DEAR), costly, costly, tolerance=0.1).orders == 0
+
+
+def test_without_a_spread_nothing_is_traded_and_nothing_is_earned_though_the_coin_doubles() -> None:
+    rows = [tuple(price * (1 + step / 10) for price in LEVEL) for step in range(11)]
+    run = play(market(*rows), min_edge=0.0)
+    assert run.orders == 0
+    assert run.net_pnl == 0
+    assert run.max_drawdown == 0
+    assert run.daily == (0.0,)
+
+
+def test_each_leg_fills_on_its_own_venues_first_row_after_its_latency() -> None:
+    rows = [B_DEAR, *[(99.0, 101.0, 103.0 + step, 104.0 + step) for step in range(1, 5)]]
+    slow, quick = replace(FREE, latency_ms=2500), replace(FREE, latency_ms=1000)
+    run = play(market(*rows), quick, slow)
+    assert fills(run)[:2] == [(1, 0, 1.0, 101.0), (3, 1, -1.0, 106.0)]
+    assert run.exposure_seconds == 2
+    assert run.slippage == -3  # sold for 106 where 103 was seen
+    assert rejections(run) == {"in_flight": 3}  # rows 1 and 2, and 4, after the second order of row 3
+    assert run.expired == 1  # its leg at B; the one at A filled at row 4
+
+
+def test_at_zero_latency_of_one_venue_its_leg_fills_at_once_and_the_other_later() -> None:
+    run = play(market(B_DEAR, LEVEL, LEVEL), FREE, replace(FREE, latency_ms=1), tolerance=0.1)
+    assert fills(run) == [(0, 0, 1.0, 101.0), (1, 1, -1.0, 99.0)]
+    assert run.wins == 0
+
+
+def test_a_leg_whose_limit_is_left_is_missed_and_the_other_is_hedged_where_it_is_best() -> None:
+    late = replace(FREE, latency_ms=1000)
+    gone, then = (99.0, 101.0, 102.0, 104.0), (100.0, 101.0, 99.0, 101.0)
+    run = play(market(B_DEAR, gone, then, then), late, late, tolerance=0.009, min_edge=0.015)
+    assert fills(run) == [(1, 0, 1.0, 101.0), (2, 1, -1.0, 99.0)]  # B was the better bid when it was decided
+    assert (run.missed, run.hedges, run.entries) == (1, 1, 0)
+    assert run.slippage == 3  # the hedge saw 102 and got 99
+    assert run.exposure_seconds == 1
+    assert (run.ordered, run.filled) == (2, 1)
+
+
+def test_a_sale_without_its_purchase_is_bought_back() -> None:
+    late = replace(FREE, latency_ms=1000)
+    dearer = (103.0, 105.0, 103.0, 104.0)
+    run = play(market(B_DEAR, dearer, dearer, dearer), late, late)
+    assert fills(run) == [(1, 1, -1.0, 103.0), (2, 1, 1.0, 104.0)]
+    assert run.coins == (0, 0)
+
+
+def test_within_the_tolerance_a_leg_fills_at_the_worse_price() -> None:
+    late = replace(FREE, latency_ms=1000)
+    run = play(market(B_DEAR, (99.0, 101.0, 102.5, 104.0), LEVEL), late, late, tolerance=0.005)
+    assert fills(run)[1] == (1, 1, -1.0, 102.5)
+    assert run.slippage == 0.5
+
+
+def test_an_impact_worsens_the_price_and_needs_a_tolerance() -> None:
+    heavy = replace(FREE, impact=0.001)
+    assert play(market(B_DEAR), heavy, heavy, tolerance=0.0009).missed == 2
+    run = play(market(B_DEAR), heavy, heavy, tolerance=0.001)
+    assert fills(run) == [(0, 0, 1.0, 101.0 * 1.001), (0, 1, -1.0, 103.0 * 0.999)]
+    assert run.slippage == pytest.approx(0.101 + 0.103)
+
+
+def test_size_used_stays_used_until_the_venue_quotes_anew() -> None:
+    sizes = {f"{side}_size_{venue}": [1.5] * 5 for side in ("bid", "ask") for venue in "ab"}
+    again = (98.0, 101.0, 103.0, 105.0)
+    run = play(market(B_DEAR, B_DEAR, B_DEAR, again, again, **sizes))
+    assert [(row, quantity) for row, venue, quantity, _ in fills(run) if venue == 0] == [
+        (0, 1),
+        (1, 0.5),
+        (3, 100 / 99.5),
+        (4, 1.5 - 100 / 99.5),
+    ]
+    assert rejections(run) == {"no_size": 1}
+
+
+def test_size_used_at_one_venue_is_not_given_back_by_the_other() -> None:
+    sizes = {f"{side}_size_{venue}": [1.0] * 2 for side in ("bid", "ask") for venue in "ab"}
+    run = play(market(B_DEAR, (99.0, 101.0, 103.5, 104.0), **sizes))
+    assert len(run.fill_log) == 2
+    assert rejections(run) == {"no_size": 1}
+
+
+def test_a_leg_that_finds_less_than_the_other_leaves_an_exposure() -> None:
+    late = replace(FREE, latency_ms=1000)
+    sizes = {f"{side}_size_{venue}": [9.0] * 4 for side in ("bid", "ask") for venue in "ab"}
+    sizes["bid_size_b"] = [9.0, 0.25, 9.0, 9.0]
+    run = play(market(B_DEAR, B_DEAR, LEVEL, LEVEL, **sizes), late, late)
+    assert fills(run) == [
+        (1, 0, 1.0, 101.0),
+        (1, 1, -0.25, 103.0),
+        (2, 1, -0.75, 99.0),
+    ]  # decided at row 1, filled at 2
+    assert run.entries == 1
+    assert run.coins == (1.0, -1.0)
+
+
+def test_a_hedge_goes_on_until_nothing_is_exposed() -> None:
+    sizes = {f"{side}_size_{venue}": [9.0] * 4 for side in ("bid", "ask") for venue in "ab"}
+    sizes["bid_size_b"] = [9.0, 0.25, 0.5, 9.0]
+    late = replace(FREE, latency_ms=1000)
+    bare = replace(late, base=0.0)  # A has no coins but those just bought, and a worse bid
+    run = play(market(B_DEAR, B_DEAR, B_DEAR, LEVEL, **sizes), bare, late)
+    assert [fill[2] for fill in fills(run) if fill[1] == 1] == [-0.25, -0.5, -0.25]
+    assert run.exposure_seconds == 2
+    assert rejections(run) == {"in_flight": 1, "unhedged": 2}
+
+
+def test_a_hedge_that_no_venue_can_take_waits() -> None:
+    sizes = {f"{side}_size_{venue}": [9.0] * 3 for side in ("bid", "ask") for venue in "ab"}
+    sizes["bid_size_b"] = [9.0, 0.0, 0.0]
+    sizes["bid_size_a"] = [9.0, 0.0, 9.0]
+    late = replace(FREE, latency_ms=1000)
+    run = play(market(B_DEAR, LEVEL, LEVEL, **sizes), late, late, tolerance=0.1)
+    assert fills(run) == [(1, 0, 1.0, 101.0)]
+    assert rejections(run) == {"no_size": 1}
+    assert (run.hedges, run.expired) == (1, 1)
+
+
+def test_hedging_stays_within_the_balance() -> None:
+    late = replace(FREE, latency_ms=1000)
+    poor = replace(late, quote=0.0)
+    dearer = (103.0, 105.0, 103.0, 104.0)
+    run = play(market(B_DEAR, dearer, dearer), replace(late, quote=102.0), poor)
+    assert fills(run) == [(1, 1, -1.0, 103.0), (2, 1, pytest.approx(103 / 104), 104.0)]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "bought", "reason"),
+    [
+        (replace(FREE, quote=151.5), FREE, 1.5, "no_quote"),
+        (FREE, replace(FREE, base=1.5), 1.5, "no_base"),
+    ],
+)
+def test_inventory_runs_out(a: Venue, b: Venue, bought: float, reason: str) -> None:
+    run = play(market(B_DEAR, B_DEAR, B_DEAR), a, b)
+    assert run.coins == (bought, -bought)
+    assert rejections(run) == {reason: 1}
+
+
+def test_money_is_kept_back_for_the_fee_and_the_tolerance() -> None:
+    run = play(market(B_DEAR), replace(FREE, fee=0.001, quote=101.0), tolerance=0.001)
+    assert run.coins[0] == pytest.approx(101 / (101 * 1.001 * 1.001))
+
+
+def test_the_position_stays_within_its_limit_and_may_come_back() -> None:
+    run = play(market(B_DEAR, B_DEAR, B_DEAR, A_DEAR, A_DEAR, A_DEAR, A_DEAR), max_position=150.0)
+    assert [order.quantity for order in run.order_log] == [1.0, 0.5, 1.0, 1.0, 1.0]
+    assert rejections(run) == {"position_limit": 2}
+
+
+def test_an_order_below_the_minimum_is_not_sent() -> None:
+    assert rejections(play(market(B_DEAR), min_order=100.0)) == {}
+    assert rejections(play(market(B_DEAR), min_order=100.5)) == {"too_small": 1}
+
+
+def test_an_order_size_of_nothing_trades_nothing() -> None:
+    assert rejections(play(market(B_DEAR), order_size=0.0)) == {"too_small": 1}
+
+
+def test_after_an_entry_the_next_waits_for_the_cooldown() -> None:
+    run = play(market(B_DEAR, B_DEAR, B_DEAR, B_DEAR), cooldown_ms=2000)
+    assert [order.row for order in run.order_log] == [0, 2]
+    assert rejections(run) == {"cooldown": 2}
+
+
+def test_a_position_is_traded_back_when_that_pays_enough() -> None:
+    back = (103.5, 104.5, 103.0, 104.0)  # selling at A for 103.5, buying at B for 104
+    edge = 103.5 / 104 - 1
+    rows = market(B_DEAR, LEVEL, back, back)
+    run = play(rows, exit_edge=edge)
+    assert [(order.row, order.kind, order.venue) for order in run.order_log] == [(0, "entry", 0), (2, "exit", 1)]
+    assert (run.entries, run.exits, run.wins) == (1, 1, 1)
+    assert run.order_log[1].quantity == pytest.approx(100 / 104)
+    assert play(rows, exit_edge=math.nextafter(edge, 1)).exits == 0
+
+
+def test_an_exit_takes_no_more_than_the_position() -> None:
+    run = play(market(B_DEAR, LEVEL, LEVEL, LEVEL), order_size=200.0, max_position=100.0, exit_edge=-1.0)
+    assert [(order.kind, order.quantity) for order in run.order_log] == [("entry", 1.0), ("exit", 1.0)]
+    assert run.coins == (0, 0)
+
+
+def test_the_other_position_is_traded_back_the_other_way() -> None:
+    run = play(market(A_DEAR, LEVEL, LEVEL), exit_edge=-1.0)
+    assert [(order.kind, order.venue) for order in run.order_log] == [("entry", 1), ("exit", 0)]
+
+
+def test_what_is_held_too_long_is_traded_back_at_any_price() -> None:
+    run = play(market(B_DEAR, *[LEVEL] * 4), max_holding_ms=2000)
+    assert [(order.row, order.kind) for order in run.order_log] == [(0, "entry"), (3, "exit")]
+    assert run.wins == 1
+
+
+def test_an_exit_below_the_minimum_order_is_too_small() -> None:
+    run = play(market(B_DEAR, LEVEL), max_position=50.0, min_order=50.0, exit_edge=-1.0)
+    assert run.exits == 1
+    run = play(market(B_DEAR, (49.0, 51.0, 49.0, 51.0)), max_position=50.0, min_order=50.0, exit_edge=-1.0)
+    assert rejections(run) == {"too_small": 1}
+
+
+def test_the_days_loss_limit_stops_entries_until_midnight() -> None:
+    ts = [0, 1000, 2000, DAY - 1, DAY]
+    run = play(market(B_DEAR, *[B_DEAR] * 4, ts=ts), max_daily_loss=3.0)
+    # Each entry is marked two below what it cost at once, at A's bid.
+    assert [order.row for order in run.order_log] == [0, 1, 4]
+    assert rejections(run) == {"loss_limit": 2}
+    assert run.daily == (-4.0, -2.0)
+
+
+def test_the_loss_limit_is_seen_on_quiet_rows_too() -> None:
+    run = play(market(B_DEAR, (90.0, 101.0, 100.0, 104.0), (99.0, 101.0, 99.5, 104.0), B_DEAR), max_daily_loss=5.0)
+    assert [order.row for order in run.order_log] == [0]
+    assert rejections(run) == {"loss_limit": 1}
+
+
+def test_days_without_a_trade_count_as_zero() -> None:
+    run = play(market(LEVEL, B_DEAR, LEVEL, LEVEL, ts=[0, DAY, DAY + 1000, 3 * DAY]))
+    assert run.daily == (0.0, 2.0, 0.0)
+    assert run.net_pnl == 2.0
+
+
+def test_the_rate_has_two_sides() -> None:
+    # B's dollars: its bid 103 is worth 51.5 where a dollar brings 0.5, its ask 104 costs 62.4 where one costs 0.6.
+    rates = {"fx_bid": [0.5], "fx_ask": [0.6]}
+    run = play(market((49.5, 50.5, 103.0, 104.0), **rates))
+    assert run.order_log[0].edge == pytest.approx(51.5 / 50.5 - 1)
+    assert run.turnover == pytest.approx(2 * 50.5 + 2 * 103 * 0.55)
+    assert run.cash == (-101.0, 206.0)
+    assert run.net_pnl == pytest.approx(
+        -101 + 2 * 49.5
+    )  # what came in at B is valued at its bid as the coins there are
+    run = play(market((63.0, 65.0, 103.0, 104.0), **rates), min_edge=0.0)
+    assert run.order_log[0].edge == pytest.approx(63 / 62.4 - 1)
+
+
+def test_a_hedge_compares_venues_in_one_currency() -> None:
+    late = replace(FREE, latency_ms=1000)
+    rows = [(99.0, 101.0, 51.5, 52.0), (99.0, 101.0, 51.0, 52.0), *[(99.5, 101.0, 49.5, 51.5)] * 2]
+    run = play(market(*rows, fx=[2.0] * 4), late, late, min_edge=0.015)
+    assert fills(run) == [(1, 0, 1.0, 101.0), (2, 1, -1.0, 49.5)]  # 51 dollars were 102, more than 99
+
+
+def test_an_order_does_not_outlive_its_stretch() -> None:
+    late = replace(FREE, latency_ms=1000)
+    run = play(market(B_DEAR, B_DEAR, B_DEAR, seg=[0, 1, 1]), late, late)
+    assert [fill[0] for fill in fills(run)] == [2, 2]
+    assert run.expired == 4  # those of row 0, and those of row 2, which the data's end cut off
+    assert run.orders == 3
+
+
+def test_an_exposure_lasts_across_a_gap_in_the_data_and_is_hedged_after_it() -> None:
+    slow = replace(FREE, latency_ms=1000)
+    run = play(market(B_DEAR, LEVEL, LEVEL, seg=[0, 1, 1], ts=[0, 60_000, 61_000]), FREE, slow)
+    assert fills(run) == [(0, 0, 1.0, 101.0), (1, 0, -1.0, 99.0)]
+    assert run.exposure_seconds == 60
+
+
+def test_size_used_is_given_back_by_a_new_stretch() -> None:
+    sizes = {f"{side}_size_{venue}": [1.0] * 2 for side in ("bid", "ask") for venue in "ab"}
+    assert play(market(B_DEAR, B_DEAR, **sizes)).orders == 1
+    assert play(market(B_DEAR, B_DEAR, seg=[0, 1], **sizes)).orders == 2
+
+
+def test_what_prices_did_on_days_left_out_belongs_to_nobody() -> None:
+    slow = replace(FREE, latency_ms=1000)
+    rows = market(
+        B_DEAR, LEVEL, (199.0, 201.0, 199.0, 201.0), (209.0, 211.0, 199.0, 201.0), ts=[0, DAY, 2 * DAY, 2 * DAY + 500]
+    )
+    days = rows.days
+    run = play(rows.select(lambda day: day != days[1]), FREE, slow, min_edge=0.015)
+    # One coin, bought for 101, was worth 99 when the first day ended, and gained 10 where the account was watched.
+    assert run.unclaimed == 100
+    assert run.daily == (-2.0, pytest.approx(10.0))
+    assert run.exposure_seconds == 0.5
+    assert fills(run)[1] == (3, 0, pytest.approx(-1.0), 209.0) or run.hedges == 1
+
+
+def test_the_engine_warms_up() -> None:
+    engine.warm_up()
