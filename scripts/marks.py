@@ -6,9 +6,12 @@ A block begins with a line `<!-- KIND: NAME -->` and ends with a line `<!-- end 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's root."""

@@ -5,19 +5,23 @@ With `--check` nothing is written; the exit code is 1 where a block is out of da
 
 from __future__ import annotations
 
+import ast
 import inspect
+import math
 import re
 import sys
+import textwrap
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args, get_origin
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import typer
-from marks import ROOT, Block, documents, fence, fill_blocks
-from pydantic.fields import FieldInfo
 
+from marks import ROOT, Block, documents, fence, fill_blocks
 from orchestrator.cli import VERBS
 from orchestrator.cli.app import app
 from orchestrator.domain.annotations import members
@@ -27,6 +31,18 @@ from orchestrator.domain.record import Submission
 from orchestrator.domain.session import SessionSpec
 from orchestrator.settings import DEFINITIONS
 from orchestrator.store.keys import Keys
+from tuning_worker.market import metrics
+from tuning_worker.market.parameters import PARAMETERS, Parameter
+from tuning_worker.objectives.arbitrage import ArbitrageSpec, VenueSpec
+from tuning_worker.objectives.command import CommandSpec
+from tuning_worker.objectives.python import PythonSpec
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
+
+_ATTRIBUTE = re.compile(r"^ {8}(\w+): (.+?)(?=^ {8}\w|^ {4}\S|\Z)", re.MULTILINE | re.DOTALL)
+"""One entry below `Attributes:` of a class's docstring: a name and what is said of it."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,7 +67,13 @@ def _make(block: Block) -> str:
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Return a text as a cell shows it; what stands between backticks is shown as it is anyway."""
+    text = text.replace("|", "&#124;")
+    return text if "`" in text else text.replace("<", "&lt;")
 
 
 def _sentence(text: str) -> str:
@@ -59,6 +81,15 @@ def _sentence(text: str) -> str:
 
 
 # --- session files --------------------------------------------------------------------------------------------------
+
+
+_TYPES: Mapping[Any, str] = {
+    str: "text",
+    int: "whole number",
+    timedelta: "duration",
+    tuple: "list of texts",
+    Mapping: "names and texts",
+}
 
 
 def session_fields() -> str:
@@ -71,9 +102,8 @@ def session_fields() -> str:
 
 
 def _type_of(field: FieldInfo) -> str:
-    named = {str: "text", int: "whole number", timedelta: "duration", tuple: "list of texts", Mapping: "names and texts"}
     (kind,) = (each for each in members(field.annotation) if each is not type(None))
-    return "text" if _is_choice(kind) else named[get_origin(kind) or kind]
+    return "text" if _is_choice(kind) else _TYPES[get_origin(kind) or kind]
 
 
 def _is_choice(kind: Any) -> bool:
@@ -89,6 +119,59 @@ def _default_of(field: FieldInfo) -> str:
     return "" if default is None or default == {} else f"`{default}`"
 
 
+# --- tuning configs -------------------------------------------------------------------------------------------------
+
+
+def _objective_fields(model: type[BaseModel]) -> str:
+    """The fields of a part of the `objective:` section; what each means stands below it in the code."""
+    about = _attribute_docs(model)
+    rows = [
+        (f"`{name}`", _default_of(field), about.get(name, ""))
+        for name, field in model.model_fields.items()
+        if name not in ("kind", "metric", "direction") and not name.endswith(("_sha256", "module_file"))
+    ]
+    return _table(("field", "default", "meaning"), rows)
+
+
+def _attribute_docs(model: type[BaseModel]) -> dict[str, str]:
+    (body,) = (
+        each.body
+        for each in ast.parse(textwrap.dedent(inspect.getsource(model))).body
+        if isinstance(each, ast.ClassDef)
+    )
+    return {
+        field.target.id: _sentence(doc.value.value)
+        for field, doc in pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(doc, ast.Expr)
+        and isinstance(doc.value, ast.Constant)
+        and isinstance(doc.value.value, str)
+    }
+
+
+def strategy_parameters() -> str:
+    """What the arbitrage strategy can be given."""
+    rows = [
+        (f"`{each.name}{'_CURRENCY' if each.amount else ''}`", _parameter_default(each), each.meaning)
+        for each in PARAMETERS
+    ]
+    return _table(("parameter", "default", "meaning"), rows)
+
+
+def _parameter_default(parameter: Parameter) -> str:
+    if math.isinf(parameter.default):
+        return "no limit"
+    share = parameter.amount and parameter.default
+    return f"{parameter.default:.0%} of the capital" if share else f"{parameter.default:g}"
+
+
+def arbitrage_metrics() -> str:
+    """What the arbitrage objective measures, as its module defines it."""
+    _, _, table = (metrics.__doc__ or "").partition("=\n")
+    return fence("text", table[: table.rindex("\n=====")])
+
+
 # --- the command line -----------------------------------------------------------------------------------------------
 
 
@@ -100,7 +183,7 @@ def verbs() -> str:
 
 
 def _verb(command: Any) -> str:
-    arguments = " ".join(each.make_metavar(typer.Context(command)) for each in command.params if _is_argument(each))
+    arguments = " ".join(_argument(each) for each in command.params if _is_argument(each))
     about = _sentence(command.help)
     options = [
         (" ".join(f"`{name}`" for name in each.opts), _sentence(each.help or ""))
@@ -109,6 +192,11 @@ def _verb(command: Any) -> str:
     ]
     head = f"### `orch {command.name} {arguments}".rstrip() + f"`\n\n{about}"
     return f"{head}\n\n{_table(('option', 'meaning'), options)}" if options else head
+
+
+def _argument(parameter: Any) -> str:
+    name = parameter.metavar.strip("[]")
+    return name if parameter.required else f"[{name}]"
 
 
 def _is_argument(parameter: Any) -> bool:
@@ -126,7 +214,7 @@ def settings() -> str:
 
 def _shown(default: object) -> str:
     if callable(default):
-        return "found at the start"
+        return "see below"
     if isinstance(default, timedelta):
         return f"`{format_duration(default)}`"
     return "" if default in (None, ()) else f"`{default}`"
@@ -148,8 +236,8 @@ def keys() -> str:
 
 def job_fields() -> str:
     """The fields of a job's hash."""
-    described = dict(re.findall(r"^ {8}(\w+): (.+?)(?=^ {8}\w|^ {4}\S|\Z)", TuningJob.__doc__ or "", re.MULTILINE | re.DOTALL))
-    rows = [(f"`{field.name}`", _sentence(described.get(field.name, "as its name says"))) for field in fields(TuningJob)]
+    about = dict(_ATTRIBUTE.findall(TuningJob.__doc__ or ""))
+    rows = [(f"`{field.name}`", _sentence(about.get(field.name, "")).removesuffix(".")) for field in fields(TuningJob)]
     return _table(("field", "meaning"), rows)
 
 
@@ -182,8 +270,21 @@ def imports() -> str:
     return fence("mermaid", "\n".join(["flowchart TD", *boxes, *arrows]))
 
 
+def decisions() -> str:
+    """The decisions, by number."""
+    pages = sorted((ROOT / "docs/explanation/decisions").glob("[0-9]*.md"))
+    titles = [(page.name, page.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")) for page in pages]
+    return "\n".join(f"- [{title}]({name})" for name, title in titles)
+
+
 GENERATED: Mapping[str, Callable[[], str]] = {
     "session fields": session_fields,
+    "python objective": partial(_objective_fields, PythonSpec),
+    "command objective": partial(_objective_fields, CommandSpec),
+    "arbitrage objective": partial(_objective_fields, ArbitrageSpec),
+    "arbitrage venue": partial(_objective_fields, VenueSpec),
+    "strategy parameters": strategy_parameters,
+    "arbitrage metrics": arbitrage_metrics,
     "verbs": verbs,
     "settings": settings,
     "keys": keys,
@@ -191,6 +292,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "session record": session_record,
     "states": states,
     "imports": imports,
+    "decisions": decisions,
 }
 """What can stand in a block, by name."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -16,6 +17,9 @@ from orchestrator.settings import Settings, load_settings
 from orchestrator.store.keys import Keys
 from orchestrator.store.opening import open_store
 from orchestrator.store.redis import RedisStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -39,14 +43,34 @@ def _server(kind: str) -> str | None:
     return found
 
 
-@pytest.fixture(scope="session", params=["bundled", "system"])
-def redis_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real server; every test that uses it runs against the bundled one and against the system's."""
-    environ = {"HOME": "/nowhere", "ORCH_STATE_DIR": str(tmp_path_factory.mktemp(request.param))}
-    if program := _server(request.param):
+@contextmanager
+def serving(kind: str, folder: Path) -> Iterator[str]:
+    """Run a server of a kind for a while."""
+    environ = {"HOME": "/nowhere", "ORCH_STATE_DIR": str(folder)}
+    if program := _server(kind):
         environ["ORCH_REDIS_SERVER"] = program
     with open_store(load_settings(environ, Path("/"))) as address:
         yield address.url
+
+
+@pytest.fixture(scope="session")
+def bundled_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the bundled server."""
+    with serving("bundled", tmp_path_factory.mktemp("bundled")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def system_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the system's server."""
+    with serving("system", tmp_path_factory.mktemp("system")) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(bundled_url: str) -> str:
+    """The server of a test; a module that wants both kinds overrides this."""
+    return bundled_url
 
 
 @pytest.fixture

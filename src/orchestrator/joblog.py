@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from orchestrator.output import Stream
+    from orchestrator.output_pipe import Stream
 
 LONGEST_LINE = 1 << 20
 """Bytes; what is longer is cut into records marked partial."""

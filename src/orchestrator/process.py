@@ -17,9 +17,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from orchestrator.launch_error import LaunchError
-from orchestrator.output import OutputPipe, OutputSink, Stream
+from orchestrator.output_pipe import OutputPipe, OutputSink, Stream
 from orchestrator.procfs import MARKER_VARIABLE, ProcessIdentity
-from orchestrator.remnants import Leftovers, RemnantError, become_subreaper, kill_remnant, pauses
+from orchestrator.remnants import Backoff, Leftovers, RemnantError, become_subreaper, kill_remnant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -149,8 +149,7 @@ class ProcessTree:
         stopped, the rest of its grace; then it is killed. May be called any number of times.
         """
         async with self._settling:
-            if self._exit is None:
-                self._exit = await self._settle()
+            self._exit = self._exit or await self._settle()
         return self._exit
 
     async def stop(self, grace: timedelta) -> None:
@@ -182,14 +181,14 @@ class ProcessTree:
 
     async def _linger(self) -> None:
         """Leave what outlived the main process the time that it has."""
-        for pause in pauses():
-            at_rest = self._drained() and not (self._stopping and self._leftovers.look(spare=self._spared()))
-            if at_rest or self._loop.time() >= self._deadline:
-                return
-            await asyncio.sleep(pause)
+        backoff = Backoff()
+        while not self._at_rest() and self._loop.time() < self._deadline:
+            await backoff.wait()
 
-    def _drained(self) -> bool:
-        return all(pipe.complete is not None for pipe in self._pipes)
+    def _at_rest(self) -> bool:
+        if not all(pipe.complete is not None for pipe in self._pipes):
+            return False
+        return not (self._stopping and self._leftovers.look(spare=self._spared()))
 
     def _end_by(self, moment: float) -> None:
         if self._deadline <= moment:
@@ -228,16 +227,20 @@ def use_pidfd_watcher() -> None:
     Needed on 3.11 only (later it is the default) and without effect where the kernel has no pidfds. May be called
     before the loop runs or in it.
     """
-    if sys.version_info >= (3, 12):
-        return
-    try:
-        os.close(os.pidfd_open(os.getpid()))
-    except OSError:
+    if sys.version_info >= (3, 12) or not _kernel_has_pidfds():
         return
     watcher = asyncio.PidfdChildWatcher()
     with suppress(RuntimeError):  # no loop runs yet: it will be attached when one is set
         watcher.attach_loop(asyncio.get_running_loop())
     asyncio.set_child_watcher(watcher)
+
+
+def _kernel_has_pidfds() -> bool:
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return False
+    return True
 
 
 def _abandon(pipes: Sequence[OutputPipe]) -> None:

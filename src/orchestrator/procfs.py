@@ -142,10 +142,9 @@ def children(pid: int) -> list[int]:
 
 def descendants(pid: int) -> Iterator[ProcessStat]:
     """Walk everything below a process, parents before their children."""
-    for child in children(pid):
-        if stat := find_stat(child):
-            yield stat
-            yield from descendants(child)
+    for stat in filter(None, map(find_stat, children(pid))):
+        yield stat
+        yield from descendants(stat.pid)
 
 
 def ancestors(pid: int) -> Iterator[int]:

@@ -23,7 +23,7 @@ from orchestrator import procfs
 from orchestrator.errors import OrchError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable
 
     from orchestrator.procfs import ProcessIdentity, ProcessStat
 
@@ -57,12 +57,16 @@ class RemnantError(OrchError):
         self.marker, self.pids = marker, pids
 
 
-def pauses() -> Iterator[float]:
-    """Return the seconds to wait between looks at something that ends soon, or not so soon."""
-    pause = _FIRST_PAUSE
-    while True:
-        yield pause
-        pause = min(2 * pause, _LONGEST_PAUSE)
+class Backoff:
+    """Waits a little for something that ends soon, and a little longer each time, as it may not."""
+
+    def __init__(self) -> None:
+        self._pause = _FIRST_PAUSE
+
+    async def wait(self) -> None:
+        """Wait once."""
+        await asyncio.sleep(self._pause)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
 
 class Leftovers:
@@ -133,18 +137,15 @@ class Leftovers:
         Raises:
             RemnantError: something outlived `patience`.
         """
-        killed, doubts = False, 0
+        killed, doubts, backoff = False, 0, Backoff()
         deadline = time.monotonic() + (patience.total_seconds() if patience else math.inf)
-        for pause in pauses():
-            left = self.look(spare=spare)
-            doubts += self._in_doubt
-            if not left and (not self._in_doubt or doubts > _LOOKS_IN_DOUBT):
-                break
+        while (left := self.look(spare=spare)) or (self._in_doubt and doubts < _LOOKS_IN_DOUBT):
             if left and time.monotonic() > deadline:
                 raise RemnantError(self._marker, tuple(stat.pid for stat in left))
             self.strike(left)
             killed = killed or bool(left)
-            await asyncio.sleep(pause)
+            doubts += not left
+            await backoff.wait()
         return killed
 
     def _owns(self, stat: ProcessStat, *, group_is_ours: bool) -> bool:

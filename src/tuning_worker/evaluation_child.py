@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> None:
     faulthandler.enable(faults)
     faulthandler.register(WHERE, faults)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+        if isinstance(stream, io.TextIOWrapper):  # pragma: no branch - None where the worker's is closed
             stream.reconfigure(line_buffering=True)
     with open(requests, encoding="utf-8") as lines, open(replies, "w", encoding="utf-8") as answers:  # noqa: PTH123 - fds
         _serve(lines, answers)
@@ -100,10 +100,7 @@ def _serve(lines: IO[str], answers: IO[str]) -> None:
         answer(_failed(error, 0.0))
         return
     answer({})
-    for line in lines:
-        request = json.loads(line)
-        if not request:
-            return
+    while request := json.loads(lines.readline() or "{}"):
         os.environ.update(request["environment"])
         answer(_evaluated(objective.evaluate, metric, request["params"], folder))
 
@@ -161,5 +158,5 @@ def _traceback(error: BaseException) -> str | None:
         return None
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no branch - multiprocessing imports it by another name
     main(sys.argv[1:])

@@ -182,14 +182,12 @@ class Evaluator:
 
 
 def _failure(outcome: Interrupted | ChildEnded | TimeIsUp | BadReply, limit: timedelta | None) -> Exception:
-    match outcome:
-        case Interrupted():
-            return Abandoned()
-        case ChildEnded():
-            kind, how = died(outcome.returncode)
-            return EvaluationFailed(kind, f"the process that evaluated it {how}", outcome.where)
-        case TimeIsUp():
-            seconds = "" if limit is None else f" after {limit.total_seconds():g} s"
-            return EvaluationFailed("timeout", f"there was no result{seconds}", outcome.where)
-        case BadReply():
-            return EvaluationFailed("bad_output", "the objective wrote to a file descriptor that is not its own")
+    if isinstance(outcome, Interrupted):
+        return Abandoned()
+    if isinstance(outcome, ChildEnded):
+        kind, how = died(outcome.returncode)
+        return EvaluationFailed(kind, f"the process that evaluated it {how}", outcome.where)
+    if isinstance(outcome, TimeIsUp):
+        seconds = limit.total_seconds() if limit else 0
+        return EvaluationFailed("timeout", f"there was no result after {seconds:g} s", outcome.where)
+    return EvaluationFailed("bad_output", "the objective used a file descriptor that is not its own")

@@ -49,7 +49,7 @@ def pick(count: int, uniform: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The floats start / scale, (start + stride) / scale, …: rounded once, as `/` of ints is, and none kept in memory."""
+    """The floats start / scale, (start + stride) / scale, …, rounded once as `/` of ints is, none kept in memory."""
 
     start: int
     stride: int

@@ -17,7 +17,7 @@ from tuning_worker.dimensions import CategoricalDimension, IntDimension
 from tuning_worker.optimizers.protocol import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from orchestrator.store.blocking import BlockingStore
     from tuning_worker.csvfile import IterationCsv, Row
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from tuning_worker.space import SearchSpace
 
 
+_CHUNK = 500  # records a round trip
+_FINISHED = ("SUCCESS", "FAILED")
+
+
 @dataclass(slots=True)
 class Feed:
     """The session's results as they come in, whoever recorded them, and the candidates the others are evaluating."""
@@ -34,8 +38,13 @@ class Feed:
     store: BlockingStore
     session_id: str
     worker_id: str
-    results: list[Result] = field(default_factory=list)
+    by_g: dict[int, Result] = field(default_factory=dict)
     _last: str = "0-0"
+
+    @property
+    def results(self) -> list[Result]:
+        """What is known, each iteration once."""
+        return list(self.by_g.values())
 
     def refresh(self) -> dict[int, Params]:
         """Take in what has been recorded since; return the candidates of the other workers, by g."""
@@ -49,7 +58,7 @@ class Feed:
         for entry_id, fields in entries:
             self._last = entry_id
             result = json.loads(fields["result"])
-            self.results.append(Result(result["g"], result["params"], result["value"]))
+            self.by_g[result["g"]] = Result(result["g"], result["params"], result["value"])  # a retry's comes later
         pending = {worker: json.loads(text) for worker, text in candidates.items() if worker != self.worker_id}
         return {candidate["g"]: candidate["params"] for candidate in pending.values()}
 
@@ -83,33 +92,47 @@ class Records:
             g=global_index(share.worker_number, iteration, share.workers),
         )
 
-    def reconcile(self, recorded: int) -> list[Mapping[str, str]]:
-        """Make the CSV and the store agree, each giving the other what only it has; return the store's records.
+    def reconcile(self) -> dict[int, Mapping[str, str]]:
+        """Make the CSV and the store agree, each giving the other what only it has.
 
-        Args:
-            recorded: how many iterations the store has; they are 1..recorded, as a worker records them in order.
+        Returns:
+            The records of the store by iteration: what need not be evaluated any more.
 
         Raises:
             StateError: the CSV holds rows of an earlier session of the same name.
         """
-        held = [row for row in self._csv.rows.values() if row["timestamp"] < self._share.submitted_at]
-        if held:
+        if any(row["timestamp"] < self._share.submitted_at for row in self._csv.rows.values()):
             raise StateError(
                 f"{self._csv.path} holds rows of an earlier session {self._share.session_id}: "
                 "move it away, or choose another base_output_csv"
             )
-        iteration = recorded + 1
-        while row := self._csv.rows.get(iteration):
-            self._commit_row(iteration, row)
-            iteration += 1
-        keys = [self.place(number).key(self._store.keys) for number in range(1, iteration)]
-        stored: list[Mapping[str, str]] = []
-        for start in range(0, len(keys), 1000):
-            stored += self._store.read_all([("HGETALL", key) for key in keys[start : start + 1000]])
-        rows = [_row(self._share, record) for record in stored]
-        if {int(row["iteration"]): row for row in rows} != self._csv.rows:
-            self._csv.write(rows)
-        return stored
+        stored = self._stored()
+        for iteration, row in sorted(self._csv.rows.items()):
+            known = stored.get(iteration, {})
+            # A row from before `orch retry` is what is to be evaluated again, not a result that got lost.
+            if known.get("status") not in _FINISHED and row["timestamp"] >= known.get("retried_at", ""):
+                self._commit_row(iteration, row)
+                (stored[iteration],) = self._read([iteration])
+        finished = {number: record for number, record in stored.items() if record["status"] in _FINISHED}
+        rows = {number: _row(self._share, record) for number, record in finished.items()}
+        if rows != self._csv.rows:
+            self._csv.write(rows.values())
+        return finished
+
+    def _stored(self) -> dict[int, Mapping[str, str]]:
+        """Read the store's records: as many as it says there are, and whatever the CSV speaks of."""
+        found: dict[int, Mapping[str, str]] = {}
+        last = max(self._csv.rows, default=0)
+        for start in range(1, self._share.iterations + 1, _CHUNK):
+            numbers = range(start, min(start + _CHUNK, self._share.iterations + 1))
+            found |= {number: record for number, record in zip(numbers, self._read(numbers), strict=True) if record}
+            finished = sum(record["status"] in _FINISHED for record in found.values())
+            if finished >= self._share.recorded and numbers[-1] >= last:
+                break
+        return found
+
+    def _read(self, iterations: Sequence[int]) -> list[Mapping[str, str]]:
+        return self._store.read_all([("HGETALL", self.place(each).key(self._store.keys)) for each in iterations])
 
     def begin(self, iteration: int, params: Params, point: str) -> calls.Begun | calls.Taken | calls.Recorded:
         """Store an iteration's parameters before they are evaluated."""

@@ -70,16 +70,18 @@ class Worker:
         self.feed = Feed(self.store, share.session_id, share.worker_id)
         csv = IterationCsv(share.output_csv, share.session_id, share.worker_id, list(self.space.dimensions))
         self.records = Records(self.store, csv, share, self.space, self.clock)
-        stored = self.records.reconcile(share.recorded)
-        self.kinds = [_kind(record) for record in stored[:_BROKEN_AFTER]]
+        stored = self.records.reconcile()
+        self.kinds = [_kind(record) for _, record in sorted(stored.items())[:_BROKEN_AFTER]]
         self.say("worker.started", attempt=share.attempt, iterations=share.iterations, recorded=len(stored))
         with Evaluator(
             config.objective.model_dump(mode="json"), share.base, timeout=share.spec.iteration_timeout
         ) as evaluator:
-            return self._work(evaluator, len(stored) + 1)
+            return self._work(evaluator, set(stored))
 
-    def _work(self, evaluator: Evaluator, first: int) -> WorkerExit:
-        for iteration in range(first, self.share.iterations + 1):
+    def _work(self, evaluator: Evaluator, recorded: set[int]) -> WorkerExit:
+        for iteration in range(1, self.share.iterations + 1):
+            if iteration in recorded:
+                continue
             if self._broken():
                 return WorkerExit.BROKEN
             if self.stopping():

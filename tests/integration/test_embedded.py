@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pytest
 from orchestrator.errors import SettingError, StateError, StoreUnreachableError
 from orchestrator.settings import Settings, load_settings
 from orchestrator.store.embedded import EmbeddedServer, data_exists
+from orchestrator.store.engine import find_engine
 from orchestrator.store.wire import Wire
 
 if TYPE_CHECKING:
@@ -58,16 +58,17 @@ def _is_server(process: Path) -> bool:
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    while not condition():
+    holds = False
+    while not holds:
         time.sleep(0.005)
+        holds = bool(condition())
 
 
 @pytest.fixture(autouse=True)
 def _none_left(tmp_path: Path) -> Iterator[None]:
     yield
     left = servers_below(tmp_path)
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
+    list(map(kill, left))
     assert left == []
 
 
@@ -147,7 +148,7 @@ def test_it_is_nobodys_but_ours(settings: Settings) -> None:
         folder = settings.state_dir / "redis"
         for path in (settings.state_dir, folder):
             assert stat.S_IMODE(path.stat().st_mode) == 0o700
-        for path in folder.rglob("*"):
+        for path in (folder / "redis.sock", folder / "redis.log", *folder.glob("appendonlydir/*")):
             assert path.stat().st_mode & 0o077 == 0, path
         assert ask(url, "CONFIG", "GET", "port") == ["port", "0"]
         assert ask(url, "CONFIG", "GET", "appendonly") == ["appendonly", "yes"]
@@ -163,9 +164,19 @@ def test_its_process_is_detached_from_ours(settings: Settings) -> None:
         assert f"PPid:\t{os.getpid()}\n" not in status
         for descriptor in (0, 1, 2):
             assert Path(f"/proc/{server.pid}/fd/{descriptor}").readlink() == Path("/dev/null")
-        assert b"HOME" not in Path(f"/proc/{server.pid}/environ").read_bytes()
     finally:
         server.release()
+
+
+def test_it_is_told_nothing_of_our_environment(environ: dict[str, str], tmp_path: Path) -> None:
+    program, _ = find_engine(load_settings(environ, tmp_path, system_file=tmp_path / "none"), None)
+    curious = tmp_path / "curious"
+    curious.write_text(f'#!/bin/sh\nenv > {tmp_path}/seen\nexec {program} "$@"\n')
+    curious.chmod(0o755)
+    settings = load_settings({**environ, "ORCH_REDIS_SERVER": str(curious)}, tmp_path, system_file=tmp_path / "none")
+    with EmbeddedServer(settings):
+        seen = {line.split("=", 1)[0] for line in (tmp_path / "seen").read_text().splitlines()}
+    assert seen <= {"PWD", "OLDPWD", "SHLVL", "_"}  # the shell's own
 
 
 def test_taking_and_letting_go_may_be_repeated(settings: Settings, tmp_path: Path) -> None:
@@ -271,7 +282,7 @@ def test_a_server_that_hangs_is_told_from_one_that_died(settings: Settings, tmp_
         assert server.pid is not None
         os.kill(server.pid, signal.SIGSTOP)
         try:
-            with pytest.raises(StoreUnreachableError, match="runs but does not answer: .* no answer in time"):
+            with pytest.raises(StoreUnreachableError, match=r"runs but does not answer: .* no answer in time"):
                 EmbeddedServer(settings, SOON).acquire()
             assert servers_below(tmp_path) == [server.pid]
         finally:
@@ -320,6 +331,10 @@ def test_two_who_start_at_once_share_one_server(user: Callable[[], subprocess.Po
     pids = {hear(process) for process in users}
     assert pids == {str(pid) for pid in servers_below(tmp_path)}
     assert len(pids) == 1
+    for process in users:
+        tell(process)
+    assert {hear(process) for process in users} == {"released"}
+    assert servers_below(tmp_path) == []
 
 
 def test_the_last_who_leaves_stops_it(
@@ -426,26 +441,22 @@ def test_a_link_in_place_of_the_directory_is_refused(settings: Settings, tmp_pat
     settings.state_dir.mkdir()
     (tmp_path / "elsewhere").mkdir()
     (settings.state_dir / "redis").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StoreUnreachableError, match="the embedded store cannot use .*/state/redis: Not a directory"):
+    with pytest.raises(StoreUnreachableError, match=r"the embedded store cannot use .*/state/redis: Not a directory"):
         EmbeddedServer(settings).acquire()
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_state_directory_that_cannot_be_is_named(settings: Settings) -> None:
     settings.state_dir.write_text("")
-    for attempt in (EmbeddedServer(settings).acquire, lambda: data_exists(settings)):
-        if attempt.__name__ == "acquire":
-            with pytest.raises(StoreUnreachableError, match="cannot use .*/state: File exists; set ORCH_STATE_DIR"):
-                attempt()
-        else:
-            assert attempt() is False
+    assert not data_exists(settings)
+    with pytest.raises(StoreUnreachableError, match=r"cannot use .*/state: File exists; set ORCH_STATE_DIR"):
+        EmbeddedServer(settings).acquire()
 
 
-def test_a_state_directory_that_may_not_be_looked_into(settings: Settings) -> None:
-    name = settings.state_dir / ("x" * 300)
-    too_long = load_settings({"HOME": "/nowhere", "ORCH_STATE_DIR": str(name)}, Path("/nowhere"))
-    with pytest.raises(StoreUnreachableError, match="File name too long; set ORCH_STATE_DIR"):
-        data_exists(too_long)
+def test_a_state_directory_that_cannot_be_looked_into_is_named(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "ORCH_STATE_DIR": str(tmp_path / ("x" * 300))}
+    with pytest.raises(StoreUnreachableError, match=r"ENGINE: File name too long; set ORCH_STATE_DIR"):
+        data_exists(load_settings(environ, tmp_path, system_file=tmp_path / "none"))
 
 
 # --- paths too long for a socket ----------------------------------------------------------------------------------
@@ -517,14 +528,16 @@ def test_a_copy_of_the_data_does_not_adopt_the_originals_server(deep: Settings, 
         assert servers_below(tmp_path) == [original.pid]
 
 
-def test_a_data_directory_that_is_gone_is_nobodys(deep: Settings, tmp_path: Path) -> None:
+def test_data_that_is_moved_takes_its_server_along(deep: Settings) -> None:
     original = EmbeddedServer(deep)
     original.acquire()
-    moved = tmp_path / "moved"
-    shutil.copytree(deep.state_dir, moved, symlinks=True)
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(tmp_path / "none.sock"))
+    state = deep.state_dir.with_name("another-directory-with-a-name-that-is-long")
+    deep.state_dir.rename(state)
+    moved = EmbeddedServer(other_runtime(load_settings({"HOME": "/", "ORCH_STATE_DIR": str(state)}, Path("/")), None))
+    moved.acquire()
+    assert moved.pid == original.pid
     original.release()
+    moved.release()
 
 
 # --- the system's server ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tuning_worker.evaluation_process import ChildEnded, EvaluationProcess
 from tuning_worker.evaluator import Abandoned, Evaluation, Evaluator, Identity
 
 if TYPE_CHECKING:
@@ -26,7 +28,12 @@ PATIENCE = 30.0
 
 OBJECTIVE = """
 import ctypes, decimal, math, os, signal, subprocess, sys, threading, time
-import numpy as np
+
+class Meta(type):
+    __module__ = property(lambda cls: 1 / 0)
+
+class Strange(Exception, metaclass=Meta):
+    pass
 
 class Unspeakable(Exception):
     def __str__(self):
@@ -49,8 +56,10 @@ def recurse(n):
 def objective(params):
     match params["do"]:
         case "number": return 0.5
-        case "numpy": return np.float32(0.5)
-        case "dict": return {"value": np.int64(3), "nan": math.nan, "text": "x"}
+        case "numpy":
+            import numpy as np
+            return {"value": np.float32(0.5), "count": np.int64(3), "nan": np.float64("nan"), "text": "x"}
+        case "strange": raise Strange("odd")
         case "nan": return {"value": float("nan"), "other": 1}
         case "missing": return {"other": 1}
         case "none": return None
@@ -82,7 +91,8 @@ def objective(params):
                 time.sleep(0.01)
             ctypes.string_at(0)
         case "spawn_and_hang":
-            subprocess.Popen([sys.executable, "-c", "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(1000)", params["file"]])
+            script = "echo $$ > $0.part; mv $0.part $0; exec sleep 1000"
+            subprocess.Popen(["sh", "-c", script, params["file"]])
             time.sleep(1000)
         case "fork_and_return": os.fork(); return 1
         case "print": print("x" * 3_000_000); print("é", end=""); return 1
@@ -90,7 +100,7 @@ def objective(params):
         case "chdir": os.chdir("/"); return 1
         case "cwd": return {"value": 1, "same": os.getcwd() == params["cwd"]}
         case "environment":
-            return {"value": 1, "right": [os.environ[n] for n in ("ORCH_SESSION_ID", "ORCH_WORKER_ID", "ORCH_ITERATION", "ORCH_GLOBAL_INDEX", "ORCH_SEED", "EXTRA")] == params["right"].split()}
+            return {"value": 1, "right": all(os.environ[n] == v for n, v in params.items() if n != "do")}
         case "scribble":
             for fd in range(3, 64):
                 try: os.write(fd, b"rubbish\\n")
@@ -131,8 +141,11 @@ def command(*argv: str) -> dict[str, Any]:
     return {"kind": "command", "argv": [*argv], "metric": "value", "direction": "maximize"}
 
 
-@pytest.fixture
-def evaluator(base: Path) -> Iterator[Evaluator]:
+@pytest.fixture(scope="module")
+def evaluator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evaluator]:
+    """One for all tests that leave it able to work, which is itself what it promises."""
+    base = tmp_path_factory.mktemp("base")
+    (base / "orch_nasty.py").write_text(OBJECTIVE)
     with Evaluator(python(), base) as evaluator:
         yield evaluator
 
@@ -164,6 +177,10 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+def open_files() -> list[str]:
+    return sorted(file.name for file in Path("/proc/self/fd").iterdir())
+
+
 def pid_in(file: Path) -> int:
     until(lambda: file.exists() and file.read_text())
     return int(file.read_text())
@@ -177,25 +194,35 @@ def test_values_and_metrics(evaluator: Evaluator) -> None:
     assert (number.status, number.value, number.metrics) == ("SUCCESS", 0.5, {"value": 0.5})
     assert (number.kind, number.message, number.detail) == (None, None, None)
     assert number.seconds >= 0
-    assert do(evaluator, "numpy").value == 0.5
-    result = do(evaluator, "dict")
-    assert (result.value, result.metrics) == (3.0, {"value": 3, "nan": None})
+    result = do(evaluator, "numpy")
+    assert (result.value, result.metrics) == (0.5, {"value": 0.5, "count": 3, "nan": None})
 
 
-def test_one_child_serves_many_iterations(evaluator: Evaluator) -> None:
+def test_one_child_serves_many_iterations(base: Path) -> None:
+    with Evaluator(python(), base) as evaluator:
+        assert evaluator.child_pid is None
+        seen = {do(evaluator, "pid").value for _ in range(50)}
+        assert seen == {evaluator.child_pid}
+        assert evaluator.child_pid != os.getpid()
     assert evaluator.child_pid is None
-    seen = {do(evaluator, "pid").value for _ in range(50)}
-    assert seen == {evaluator.child_pid}
-    assert evaluator.child_pid != os.getpid()
 
 
 def test_the_child_is_in_a_group_of_its_own(evaluator: Evaluator) -> None:
-    assert do(evaluator, "pid").metrics["pgid"] == evaluator.child_pid
+    group = do(evaluator, "pid").metrics["pgid"]
+    assert group == evaluator.child_pid
+    assert group != os.getpgid(0)
 
 
 def test_the_iteration_is_named_in_the_environment(base: Path) -> None:
     with Evaluator(python(), base, env={"EXTRA": "more"}) as evaluator:
-        assert do(evaluator, "environment", right="s-1 worker-2 3 5 42 more").metrics["right"] == 1
+        assert do(evaluator, "environment", **IDENTITY.environment(), EXTRA="more").metrics["right"] == 1
+    assert IDENTITY.environment() == {
+        "ORCH_SESSION_ID": "s-1",
+        "ORCH_WORKER_ID": "worker-2",
+        "ORCH_ITERATION": "3",
+        "ORCH_GLOBAL_INDEX": "5",
+        "ORCH_SEED": "42",
+    }
 
 
 def test_a_change_of_directory_ends_with_its_iteration(evaluator: Evaluator) -> None:
@@ -219,6 +246,7 @@ def test_more_parameters_than_a_pipe_holds(evaluator: Evaluator) -> None:
         ("none", "bad_output", "is a `return` missing"),
         ("raise", "ValueError", "schön \u2603 \\udcff"),
         ("unspeakable", "Unspeakable", "cannot be shown"),
+        ("strange", "Strange", "odd"),
         ("silent", "KeyError", "raised KeyError without a message"),
         ("sysexit", "SystemExit", "sys.exit(3)"),
         ("interrupt", "KeyboardInterrupt", "raised KeyboardInterrupt"),
@@ -263,8 +291,6 @@ def test_a_fork_that_comes_back_does_not_answer_twice(evaluator: Evaluator) -> N
 
 
 def test_prints_go_to_the_workers_output(base: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with Evaluator(python(), base) as evaluator, capfd.disabled():
-        pass
     with Evaluator(python(), base) as evaluator:
         assert do(evaluator, "print").status == "SUCCESS"
         assert capfd.readouterr().out == "x" * 3_000_000 + "\né"
@@ -386,6 +412,20 @@ def test_slow_imports_are_not_the_iterations_time(base: Path) -> None:
         assert result.seconds < 1
 
 
+def test_a_child_that_died_before_it_was_asked_is_noticed() -> None:
+    wake = os.eventfd(0)
+    try:
+        child = EvaluationProcess(os.environ, wake)
+        assert child.ask({"spec": command("true"), "base": "/"}, None) == {}
+        os.killpg(child.pid, signal.SIGKILL)
+        until(lambda: not child.alive())
+        with pytest.raises(ChildEnded) as ended:
+            child.ask({"params": {}, "environment": {}}, None)
+    finally:
+        os.close(wake)
+    assert ended.value.returncode == -signal.SIGKILL
+
+
 # --- commands ----------------------------------------------------------------------------------------------------
 
 
@@ -446,17 +486,16 @@ def test_an_exception_in_the_worker_ends_the_child(base: Path) -> None:
 
     def raise_enough(*_: object) -> None:
         if (base / "pid").exists():
+            signal.setitimer(signal.ITIMER_REAL, 0)
             raise Enough
 
     before = signal.signal(signal.SIGALRM, raise_enough)
     signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
     try:
-        with pytest.raises(Enough), Evaluator(python(), base) as evaluator:
-            try:
-                do(evaluator, "hang_then", file=str(base / "pid"))
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+        with Evaluator(python(), base) as evaluator, pytest.raises(Enough):
+            do(evaluator, "hang_then", file=str(base / "pid"))
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert gone(pid_in(base / "pid"))
 
@@ -484,19 +523,19 @@ def test_close_ends_a_child_that_has_died_already(base: Path) -> None:
 
 
 def test_no_file_descriptor_is_left(base: Path) -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before = open_files()
     with Evaluator(python(), base) as evaluator:
         for what in ("number", "exit", "number", "segfault", "scribble"):
             do(evaluator, what)
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 def test_no_process_can_be_started(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/no/such/python")
-    before = set(os.listdir("/proc/self/fd"))
+    before = open_files()
     with Evaluator(python(), base) as evaluator, pytest.raises(FileNotFoundError):
         do(evaluator, "number")
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 # --- the worker's death ------------------------------------------------------------------------------------------
@@ -504,6 +543,7 @@ def test_no_process_can_be_started(base: Path, monkeypatch: pytest.MonkeyPatch) 
 WORKER = """
 import json, sys
 from pathlib import Path
+from tuning_worker.evaluation_process import ChildEnded, EvaluationProcess
 from tuning_worker.evaluator import Evaluator, Identity
 evaluator = Evaluator(json.loads(sys.argv[1]), Path(sys.argv[2]))
 evaluator.evaluate(json.loads(sys.argv[3]), Identity("s", "worker-1", 1, 0, 1))
@@ -514,7 +554,7 @@ COMMAND_TREE = "sh -c 'echo $$ > {0}/inner; exec sleep 1000' & echo $$ > {0}/out
 
 def marked_by(worker_pid: int) -> list[int]:
     """The evaluator's processes of a worker: its children and their group."""
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    pids = [int(file.name) for file in Path("/proc").iterdir() if file.name.isdigit()]
     fields = {}
     for pid in pids:
         try:
@@ -527,8 +567,6 @@ def marked_by(worker_pid: int) -> list[int]:
 
 @pytest.mark.parametrize("kind", ["command", "python"])
 def test_nothing_survives_a_worker_that_was_killed(kind: str, base: Path) -> None:
-    import json  # noqa: PLC0415 - only here
-
     files = ["outer", "inner"] if kind == "command" else ["inner"]
     spec = command("sh", "-c", COMMAND_TREE.format(base)) if kind == "command" else python()
     params = {} if kind == "command" else {"do": "spawn_and_hang", "file": str(base / "inner")}

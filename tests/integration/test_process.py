@@ -133,12 +133,10 @@ async def launch(adopting: bool, tmp_path: Path) -> AsyncIterator[Launcher]:  # 
     for pid in launcher.survivors():
         os.kill(pid, signal.SIGKILL)  # a failed test must leave nothing behind
     assert open_files() - before - Counter({"anon_inode": 1, "socket": 2}) == Counter()
-    if sys.version_info < (3, 12):
-        asyncio.set_child_watcher(None)  # type: ignore[arg-type]  # back to the default
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - another process makes it true
+    while not condition():
         await asyncio.sleep(0.005)
 
 
@@ -387,6 +385,21 @@ async def test_what_outlives_its_parent_and_holds_the_output_is_cut_off(launch: 
     assert launch.survivors() == []
 
 
+@pytest.mark.parametrize("adopting", ["adopting"], indirect=True)
+async def test_output_that_someone_out_of_reach_holds_is_left(launch: Launcher) -> None:
+    """No wait for ever for what nobody can name: a session of its own, a wiped environment, a parent that is gone."""
+    os.mkfifo(launch.cwd / "gate")
+    tree = await launch.sh("env -i setsid sh -c 'echo $$; exec sleep 1000' & read line < gate", drain=SOON)
+    holder = int((await launch.sink.lines(1))[0])
+    await asyncio.to_thread((launch.cwd / "gate").write_text, "go on")
+    await tree.wait()
+    assert lives(holder)
+    assert sorted(launch.sink.ends) == [("stderr", False), ("stdout", False)]
+    os.kill(holder, signal.SIGKILL)
+    await until(lambda: not lives(holder))
+    os.waitpid(holder, os.WNOHANG)  # noqa: ASYNC222 - it is dead, and ours to collect
+
+
 async def test_what_outlives_its_parent_may_finish_its_output(launch: Launcher) -> None:
     tree = await launch.sh("mkfifo gate; (read line < gate; echo late) & exit 0", drain=NEVER)
     waiting = asyncio.get_running_loop().create_task(tree.wait())
@@ -521,10 +534,17 @@ async def test_dead_orphans_that_no_tree_can_claim_are_collected(
     launch: Launcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remnants, "_STRAY_AFTER", 0.0)
-    tree = await launch.sh("env -i setsid sh -c 'echo $$' > pid; sleep 1000 & echo; exit", drain=NOW)
+    os.mkfifo(launch.cwd / "gate")
+    stray_script = "echo $$ > draft; mv draft pid; read line < gate"
+    tree = await launch.sh(
+        f"env -i setsid sh -c '{stray_script}' >/dev/null 2>&1 & until test -e pid; do sleep 0.01; done"
+    )
     await tree.wait()
     stray = int((launch.cwd / "pid").read_text())
+    assert lives(stray), "nobody can tell whose it is"
+    await asyncio.to_thread((launch.cwd / "gate").write_text, "go on")
     await until(lambda: not lives(stray))
+    assert exists(stray)
     await (await launch.sh("exit")).wait()
     assert not exists(stray)
 
@@ -721,6 +741,7 @@ def test_the_pidfd_watcher_is_there_before_the_loop_and_in_it() -> None:
 
 @old_watcher
 def test_without_pidfds_the_watcher_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    asyncio.set_child_watcher(None)  # type: ignore[arg-type]  # back to the default
     monkeypatch.setattr(os, "pidfd_open", no_pidfds)
     use_pidfd_watcher()
     assert isinstance(asyncio.get_child_watcher(), asyncio.ThreadedChildWatcher)

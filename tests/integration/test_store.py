@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
     from orchestrator.store.keys import Keys
 
-pytestmark = pytest.mark.filterwarnings("error")
+
+@pytest.fixture(params=["bundled", "system"])
+def redis_url(request: pytest.FixtureRequest) -> str:
+    """Each of these tests runs on the bundled server and on the system's."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
 
 
 def a_job(session_id: str, number: int = 1, **more: Any) -> TuningJob:

@@ -54,9 +54,11 @@ class Server:
         return f"unix://{who}{self.unix}?db={db}"
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
+        holds = False
+        while not holds:
             assert self.process.poll() is None
             time.sleep(0.005)
+            holds = condition()
 
     def listens(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:

@@ -258,6 +258,7 @@ class Model(Strict):
     ratio: float = Field(default=0.5, le=1)
     flag: bool = False
     items: list[int | float | str] = Field(default=[], min_length=1, max_length=2)
+    words: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("a",)
     counts: dict[Annotated[str, Field(max_length=3)], int] = {}
     level: Literal["low", "high"] = "low"
     aliased: int = Field(default=0, alias="other-name")
@@ -275,7 +276,7 @@ class Model(Strict):
         return value
 
 
-KEYS = "shape, shapes, either, name, code, ratio, flag, items, counts, level, other-name, secrets, free, checked"
+KEYS = "shape, shapes, either, name, code, ratio, flag, items, words, counts, level, other-name, secrets, free, checked"
 
 
 def complaints(text: str, *at: str) -> list[str]:
@@ -358,6 +359,11 @@ def test_all_problems_of_a_model_are_shown_at_once_in_the_order_of_the_file():
         "f.yaml:3:1: namee: unknown key (got 1); did you mean 'name'?",
         "f.yaml:4:8: ratio: must be at most 1.0 (got 2)",
     ]
+
+
+def test_a_list_is_not_called_short_because_its_entries_are_wrong():
+    assert complaints("words: [1]") == ["f.yaml:1:9: words.0: must be a text (got 1; put it in quotes)"]
+    assert complaints("words: []") == ["f.yaml:1:8: words: must have at least 1 entry (got 0)"]
 
 
 def test_a_long_value_is_cut_and_what_a_terminal_would_obey_is_escaped():

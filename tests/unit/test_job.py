@@ -9,10 +9,7 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.job import TRANSITIONS, Status, TuningJob
 
-FIXED = (
-    "job_id session_id worker_id iterations mode env optimizer config_path output_csv status return_code "
-    "started_at finished_at attempt reason signal host pid executor handle token"
-).split()
+FIXED = ["job_id", "session_id", "worker_id", "iterations", "mode", "env", "optimizer", "config_path", "output_csv", "status", "return_code", "started_at", "finished_at", "attempt", "reason", "signal", "host", "pid", "executor", "handle", "token"]
 
 moments = st.none() | st.datetimes(datetime(2000, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001 - hypothesis wants it naive
     lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000)

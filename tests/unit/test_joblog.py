@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from orchestrator.output import Stream
+    from orchestrator.output_pipe import Stream
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 FIXED = {"time": "2026-03-01T12:00:00.123Z", "session_id": "demo", "worker_id": "worker-1", "attempt": 2}

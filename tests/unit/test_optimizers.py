@@ -71,12 +71,13 @@ def mixed_value(point: Point) -> float | None:
 
 
 @given(size=st.integers(1, 400), seed=st.integers(0, 2**63 - 1))
+@settings(deadline=None)
 def test_a_permutation_takes_every_index_once(size: int, seed: int):
     assert sorted(permute(i, size, "test", seed) for i in range(size)) == list(range(size))
 
 
 @given(size=st.one_of(st.integers(1, 10**30), st.integers(1, 2**2000)), data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_a_permutation_of_any_size_stays_inside_and_apart(size: int, data: st.DataObject):
     one, other = data.draw(st.integers(0, size - 1)), data.draw(st.integers(0, size - 1))
     permuted = permute(one, size, "test"), permute(other, size, "test")
@@ -90,8 +91,16 @@ def test_permutations_of_few_are_not_always_the_same():
 
 
 @given(bits=st.integers(0, 700), key=st.integers())
+@settings(deadline=None)
 def test_a_draw_has_the_bits_asked_for(bits: int, key: int):
     assert 0 <= draw(bits, "test", key) < 2**bits
+
+
+def test_draws_and_permutations_are_the_same_on_every_python():
+    """A change of these values is a change of every session that is run again."""
+    assert draw(64, "random", 1, 2, 0, "x") == 16977391806714002528
+    assert [permute(i, 10, "grid", 42) for i in range(10)] == [9, 7, 8, 4, 6, 3, 5, 0, 1, 2]
+    assert permute(123456789, 10**30, "grid", 42) == 825829810977102427864620274611
 
 
 def test_draws_are_spread_evenly():
@@ -106,7 +115,7 @@ def test_draws_are_spread_evenly():
 
 
 @given(seed=st.integers(0, 2**63 - 1), g=st.integers(0, 10**9), names=st.permutations(sorted(MIXED)))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_random_depends_on_seed_g_and_each_parameters_name_alone(seed: int, g: int, names: list[str]):
     whole = make("random", space(**MIXED), seed=seed).suggest(g, [], {})
     part = space(**{name: MIXED[name] for name in names[:4]}, added=X)
@@ -132,6 +141,7 @@ def test_random_reaches_every_corner_of_a_space_evenly():
 
 
 @given(workers=st.integers(1, 40), seed=st.integers(0, 99))
+@settings(deadline=None)
 def test_a_whole_grid_is_searched_exactly_once_in_order_whatever_the_workers(workers: int, seed: int):
     over = space(x=X, n=N, c=C)
     grid = make("grid", over, seed=seed, total=36)
@@ -142,6 +152,7 @@ def test_a_whole_grid_is_searched_exactly_once_in_order_whatever_the_workers(wor
 
 
 @given(total=st.integers(1, 35), seed=st.integers(0, 2**32))
+@settings(deadline=None)
 def test_part_of_a_grid_is_a_seeded_selection_without_repetition(total: int, seed: int):
     over = space(x=X, n=N, c=C)
     grid = make("grid", over, seed=seed, total=total)
@@ -223,18 +234,19 @@ print(json.dumps([list(result.params.items()) for result in known]))
 def test_bayesian_gives_the_same_bits_in_every_process():
     objective = {"kind": "python", "function": "m:f", "metric": "v", "direction": "maximize"}
     config = json.dumps({"tuning": {"search_space": MIXED, "objective": objective}})
-    outputs = {
+    runs = [
         subprocess.run(
             [sys.executable, "-c", PROGRAM, config],
             env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,
             check=True,
-        ).stdout
+        )
         for seed in ("1", "2")
-    }
-    assert len(outputs) == 1
-    assert len(json.loads(outputs.pop())) == 20
+    ]
+    assert runs[0].stdout == runs[1].stdout
+    assert len(json.loads(runs[0].stdout)) == 20
+    assert [run.stderr for run in runs] == ["", ""]
 
 
 @pytest.mark.parametrize(
@@ -257,6 +269,14 @@ def test_bayesian_handles_the_widest_and_the_narrowest_dimensions(extreme: dict[
         point = bayesian.suggest(g, known, {})
         assert over.validate_point(point) == point
         known.append(Result(g, point, float(point["x"]) * (g % 3 - 1) if abs(point["x"]) < 1e300 else 0.0))
+
+
+def test_what_tpe_says_beyond_a_bound_is_the_bound():
+    """Rounding may take Optuna there, too rarely to be waited for: so the private way back is tested alone."""
+    for dimension, low, high in ((LR, 1e-5, 0.1), ({"type": "int", "bounds": [1, 2**30], "log": True}, 1, 2**30)):
+        axis = tpe._axis(space(x=dimension).dimensions["x"])
+        assert (axis.decode(axis.distribution.low * 0.999), axis.decode(axis.distribution.high * 1.001)) == (low, high)
+        assert (axis.decode(axis.distribution.low), axis.decode(axis.distribution.high)) == (low, high)
 
 
 def test_bayesian_starts_with_the_candidates_of_random():

@@ -59,7 +59,7 @@ def _version(value: bool) -> None:  # noqa: FBT001 - typer's signature
 
 @app.callback()
 def _orch(
-    version: Annotated[  # noqa: ARG001 - its callback does it
+    version: Annotated[  # noqa: FBT002 - a flag is a parameter
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.output import escaped
+from orchestrator.cli.output import escaped, silence_stdout
 from orchestrator.errors import OrchError, SpecError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def guarded(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _silence_stdout()
+        silence_stdout()
         return _READER_GONE
     except Exception as error:  # noqa: BLE001 - the last stop of everything
         return _told(error)
@@ -80,9 +80,4 @@ def _write_report(error: Exception) -> Path:
 
 
 def _say(text: str) -> None:
-    print(f"orch: {escaped(text)}", file=sys.stderr)
-
-
-def _silence_stdout() -> None:
-    """Keep the interpreter from complaining, as it ends, that it cannot flush what nobody reads."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.stderr.write(f"orch: {escaped(text)}\n")

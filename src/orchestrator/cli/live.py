@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -12,10 +13,11 @@ from rich.text import Text
 
 from orchestrator.cli.output import escaped, one_line
 from orchestrator.cli.progress import stopping_text
-from orchestrator.cli.session_view import best_text, iterations_line, time_line
+from orchestrator.cli.session_view import best_text, iterations_line, pace_line
 from orchestrator.domain.job import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import timedelta
     from typing import Self
 
@@ -54,7 +56,8 @@ class LiveProgress:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._live.stop()
+        with suppress(OSError):
+            self._live.stop()
 
     def show(self, snapshot: SessionSnapshot) -> None:
         """Draw the session as it is."""
@@ -72,7 +75,8 @@ class LiveProgress:
         self._draw()
 
     def _draw(self) -> None:
-        self._live.update(self._picture(), refresh=True)
+        with suppress(OSError):  # the terminal is gone
+            self._live.update(self._picture(), refresh=True)
 
     def _picture(self) -> RenderableType:
         parts = list(self._session(self._snapshot)) if self._snapshot else []
@@ -85,30 +89,34 @@ class LiveProgress:
     def _session(self, snapshot: SessionSnapshot) -> list[RenderableType]:
         head = Text.assemble(
             (snapshot.session_id, "bold"), "  ", (snapshot.status, _STYLES[snapshot.status]), "  ",
-            time_line(snapshot, self._clock()),
+            pace_line(snapshot, self._clock()),
         )  # fmt: skip
         parts: list[RenderableType] = [_line(head), _line(Text(iterations_line(snapshot)))]
         if snapshot.total_iterations:
-            parts.append(ProgressBar(snapshot.total_iterations, snapshot.completed_iterations or 0))
+            parts.append(_grid([[ProgressBar(snapshot.total_iterations, snapshot.completed_iterations or 0)]]))
         parts.append(self._jobs(snapshot))
         if snapshot.best:
-            parts += [Text("best", "dim"), _indented(best_text(snapshot))]
-        if snapshot.metrics and snapshot.best:
-            parts += [Text("metrics", "dim"), _indented(" ".join(map(one_line, snapshot.metrics)))]
+            names = " ".join(map(one_line, snapshot.metrics))
+            parts.append(_grid([[Text("best"), Text(escaped(best_text(snapshot)))], [Text("metrics"), Text(names)]]))
         return parts
 
     def _jobs(self, snapshot: SessionSnapshot) -> RenderableType:
         room = max(self._console.height - _OTHER_LINES, 1)
         running_first = sorted(snapshot.jobs, key=lambda job: job.status is not Status.RUNNING)
         chosen = snapshot.jobs if snapshot.workers <= room else tuple(running_first[:room])
-        table = Table.grid(padding=(0, 2))
-        for job in chosen:
-            table.add_row(*_cells(job))
+        table = _grid([_cells(job) for job in chosen])
         left = snapshot.workers - len(chosen)
         return Group(table, Text(f"… {left} more", "dim")) if left else table
 
 
-def _cells(job: TuningJob) -> list[Text]:
+def _grid(rows: Sequence[Sequence[RenderableType]]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _cells(job: TuningJob) -> list[RenderableType]:
     share = "" if job.iterations is None else f"{job.recorded}/{job.iterations}"
     failed = f"{job.failed} failed" if job.failed else ""
     attempt = f"attempt {job.attempt}" if job.attempt > 1 else ""
@@ -125,9 +133,3 @@ def _cells(job: TuningJob) -> list[Text]:
 def _line(text: Text) -> Text:
     text.no_wrap, text.overflow = True, "ellipsis"
     return text
-
-
-def _indented(text: str) -> RenderableType:
-    grid = Table.grid(padding=(0, 0, 0, 2))
-    grid.add_row(Text(escaped(text)))
-    return grid

@@ -22,9 +22,7 @@ def _complete_session(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The session file, YAML.", show_default=False)]
-Session = Annotated[
-    str, typer.Argument(metavar="SESSION", help="The session's id.", autocompletion=_complete_session)
-]
+Session = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.", autocompletion=_complete_session)]
 AnySession = Annotated[
     str | None,
     typer.Argument(metavar="SESSION", help="The session's id.", autocompletion=_complete_session),

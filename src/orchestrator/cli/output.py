@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import OrchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
 
 class Format(StrEnum):
@@ -38,7 +44,28 @@ class Shown:
 
 
 def write(shown: Shown, form: Format) -> None:
-    """Write it to stdout."""
+    """Write it to stdout.
+
+    Raises:
+        OrchError: stdout takes nothing (a full disk).
+        BrokenPipeError: nobody reads it any more.
+    """
+    try:
+        _write(shown, form)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence_stdout()
+        raise OrchError(f"stdout cannot be written: {error.strerror}") from error
+
+
+def silence_stdout() -> None:
+    """Keep the interpreter from complaining, as it ends, of what it cannot write any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write(shown: Shown, form: Format) -> None:
     match form:
         case Format.TABLE:
             _lines([escaped(shown.table())])

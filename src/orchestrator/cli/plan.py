@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _ROWS = 40
 
 
-def plan(
+def plan(  # noqa: PLR0913, PLR0917 - an option is a parameter
     file: File,
     session_id: SessionId = None,
     total_iterations: Total = None,
@@ -43,7 +43,10 @@ def plan(
     assignments: Set = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Check a session file and show the jobs it makes, without running them."""
+    """Show the jobs that a session file makes.
+
+    All is checked that `run` would check, and nothing is run or recorded.
+    """
     given = overrides(
         assignments,
         session_id=session_id,

@@ -32,24 +32,25 @@ def stopping_text(grace: timedelta, *, at_once: bool) -> str:
 
 @dataclass(slots=True)
 class LineProgress:
-    """A line for each change of a job's status, each new best, and each per cent."""
+    """A line for each change of a job's status, each new best, and each per cent; not for what was there before."""
 
     grace: timedelta
     _seen: dict[str, tuple[Status, int]] = field(default_factory=dict)
     _percent: int = 0
     _best: Any = None
     _away: bool = False
+    _begun: bool = False
 
     def show(self, snapshot: SessionSnapshot) -> None:
         """Write what is new."""
         if self._away:
             self._away = False
             say("the store answers again")
-        for job in snapshot.jobs:
-            for line in self._job_lines(job):
+        lines = [*(line for job in snapshot.jobs for line in self._job_lines(job)), *self._session_lines(snapshot)]
+        if self._begun:
+            for line in lines:
                 say(line)
-        if line := self._session_line(snapshot):
-            say(line)
+        self._begun = True
 
     def away(self) -> None:
         """Write it, once."""
@@ -76,16 +77,16 @@ class LineProgress:
         else:
             yield f"{job.worker_id} ended: {job.status}{f' ({job.reason})' if job.reason else ''}"
 
-    def _session_line(self, snapshot: SessionSnapshot) -> str:
+    def _session_lines(self, snapshot: SessionSnapshot) -> Iterator[str]:
         if snapshot.progress is None:
-            return ""
+            return
         percent, best = int(snapshot.progress * 100), snapshot.best and snapshot.best["g"]
         if (percent, best) == (self._percent, self._best):
-            return ""
+            return
         self._percent, self._best = percent, best
         value = f", best {snapshot.metric} {number(snapshot.best['value'])}" if snapshot.best else ""
         failed = f", {snapshot.failed_iterations} failed" if snapshot.failed_iterations else ""
-        return f"{snapshot.completed_iterations} of {snapshot.total_iterations} iterations ({percent}%){failed}{value}"
+        yield f"{snapshot.completed_iterations} of {snapshot.total_iterations} iterations ({percent}%){failed}{value}"
 
 
 class NoProgress:
@@ -108,4 +109,4 @@ class NoProgress:
 def say(text: str) -> None:
     """Write a line to stderr; that nobody reads it is no reason to stop."""
     with suppress(OSError):
-        print(f"orch: {escaped(text)}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"orch: {escaped(text)}\n")

@@ -37,7 +37,9 @@ def check_resumable(record: Mapping[str, str], submission: Submission, file: Pat
     again = f"`orch run {file} --new` runs the file under a free id, `orch rm {name}` removes what is there"
     if record["spec_hash"] != session_hash(submission.spec):
         fields = ", ".join(differing_fields(record, submission))
-        raise StateError(f"session {name} is in the store ({status}), and this file says something else: {fields}. {again}")
+        raise StateError(
+            f"session {name} is in the store ({status}), and this file says something else: {fields}. {again}"
+        )
     if status.terminal:
         raise StateError(f"session {name} has finished ({status}): `orch results {name}` shows it; {again}")
     done = f"{record['completed_iterations']} of {record['total_iterations']} iterations are recorded"
@@ -50,11 +52,14 @@ def check_resumable(record: Mapping[str, str], submission: Submission, file: Pat
 
 
 def differing_fields(record: Mapping[str, str], submission: Submission) -> list[str]:
-    """Return the fields in which a stored session and a file differ, with both values, e.g. `workers (2 there, 3 here)`."""
+    """Return the fields in which a stored session and a file differ, e.g. `workers (2 there, 3 here)`."""
     there = json.loads(record["spec"])
     here = submission.spec.model_dump(mode="json")
     names = [name for name in here if here[name] != there.get(name)]
-    return [name if name in _NEVER_SHOWN else f"{name} ({_text(there.get(name))} there, {_text(here[name])} here)" for name in names]
+    return [
+        name if name in _NEVER_SHOWN else f"{name} ({_text(there.get(name))} there, {_text(here[name])} here)"
+        for name in names
+    ]
 
 
 def _text(value: object) -> str:

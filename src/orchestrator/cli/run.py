@@ -53,7 +53,7 @@ New = Annotated[
 ]
 
 
-def run(
+def run(  # noqa: PLR0913, PLR0917 - an option is a parameter
     file: File,
     session_id: SessionId = None,
     total_iterations: Total = None,
@@ -62,10 +62,13 @@ def run(
     env: FileEnv = None,
     optimizer: Optimizer = None,
     assignments: Set = None,
-    new: New = False,
+    new: New = False,  # noqa: FBT002 - a flag is a parameter
     output: Output = Format.TABLE,
 ) -> None:
-    """Run a session to its end; one that was interrupted goes on where it stopped."""
+    """Run a session in the foreground, to its end.
+
+    One that was interrupted goes on where it stopped.
+    """
     given = overrides(
         assignments,
         session_id=session_id,
@@ -82,10 +85,10 @@ def run(
                 session = _renamed(session, given, client)
             submission = prepare(session, settings, Path.cwd())
             begins = _begins(submission, client, file, output)
-        outcome = _run(submission, begins, address, settings, output)
+        outcome = _run(submission, address, settings, output, begins=begins)
         with connected(address.url, settings) as client:
             snapshot = client.get_session(submission.spec.session_id)
-            write(summary(snapshot, client, settings, file, interrupted=outcome.interrupted), output)
+            write(summary(snapshot, client, settings, interrupted=outcome.interrupted), output)
     if outcome.interrupted:
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(0 if outcome.status is Status.SUCCESS else 1)
@@ -117,9 +120,7 @@ def _renamed(session: SessionFile, given: Mapping[str, str], client: Client) -> 
     raise AssertionError("numbers do not end")
 
 
-def _run(
-    submission: Submission, begins: bool, address: StoreAddress, settings: Settings, output: Format
-) -> Outcome:
+def _run(submission: Submission, address: StoreAddress, settings: Settings, output: Format, *, begins: bool) -> Outcome:
     from orchestrator.supervisor.foreground import Foreground  # noqa: PLC0415 - half a second of asyncio and redis-py
 
     spec = submission.spec

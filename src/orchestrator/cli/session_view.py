@@ -107,14 +107,19 @@ def iterations_line(snapshot: SessionSnapshot) -> str:
 
 
 def time_line(snapshot: SessionSnapshot, now: datetime) -> str:
-    """Say how long it has taken and how long it may still take."""
+    """Say when it began, and its pace."""
+    if not snapshot.started_at:
+        return "not started"
+    return f"{pace_line(snapshot, now)}; began {iso(snapshot.started_at)}"
+
+
+def pace_line(snapshot: SessionSnapshot, now: datetime) -> str:
+    """Say how long it has taken and, where somebody sees to it, how long it may still take."""
     if not snapshot.started_at:
         return "not started"
     taken = span((snapshot.finished_at or now) - snapshot.started_at)
-    if snapshot.finished_at:
-        return f"took {taken}, from {iso(snapshot.started_at)}"
     left = snapshot.time_left(now)
-    return f"{taken} since {iso(snapshot.started_at)}" + (f", about {span(left)} left" if left is not None else "")
+    return f"{taken}, about {span(left)} left" if left is not None else taken
 
 
 def search_line(snapshot: SessionSnapshot) -> str:

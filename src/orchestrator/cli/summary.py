@@ -14,7 +14,6 @@ from orchestrator.domain.job import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from orchestrator.client import Client
     from orchestrator.domain.snapshot import SessionSnapshot
@@ -23,16 +22,13 @@ if TYPE_CHECKING:
 _LISTED = 5
 
 
-def summary(
-    snapshot: SessionSnapshot, client: Client, settings: Settings, file: Path, *, interrupted: bool
-) -> Shown:
+def summary(snapshot: SessionSnapshot, client: Client, settings: Settings, *, interrupted: bool) -> Shown:
     """Make it.
 
     Args:
         snapshot: the session at its end.
         client: answers for what else there is to ask.
         settings: where the logs are.
-        file: the session file, as the user named it.
         interrupted: the session is not at its end, but its user's patience was.
     """
     failures = failure_counts(client, snapshot)
@@ -53,7 +49,7 @@ def summary(
             *(("failed", line) for line in _failed_lines(snapshot, failures)),
             *(("csv", path) for path in _some(csvs)),
             ("logs", logs),
-            ("next", _next(snapshot, file, interrupted=interrupted)),
+            ("next", _next(snapshot, interrupted=interrupted)),
         ]
         return named(values, width())
 
@@ -80,9 +76,9 @@ def _some(lines: list[str]) -> list[str]:
     return lines if left <= 0 else [*lines[:_LISTED], f"… and {left} more"]
 
 
-def _next(snapshot: SessionSnapshot, file: Path, *, interrupted: bool) -> str:
+def _next(snapshot: SessionSnapshot, *, interrupted: bool) -> str:
     if interrupted:
-        return f"orch run {file}  goes on from here"
+        return "the same command goes on from here"
     if not snapshot.completed_iterations:
         return f"orch status {snapshot.session_id}"
     return f"orch results {snapshot.session_id}" + (f"   orch best {snapshot.session_id}" if snapshot.best else "")

@@ -1,15 +1,18 @@
-"""Plain aligned text for people: columns, named values, lengths of time. No colour, so that it is the same everywhere."""
+"""Plain aligned text for people: columns, named values, lengths of time. No colour: it is the same everywhere."""
 
 from __future__ import annotations
 
 import os
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.output import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import timedelta
+    from typing import Any
 
 _GAP = "  "
 _NARROWEST = 40

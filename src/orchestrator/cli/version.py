@@ -6,7 +6,7 @@ import platform
 import sys
 from importlib.metadata import version as installed
 
-from orchestrator.cli.options import Output
+from orchestrator.cli.options import Output  # noqa: TC001 - typer reads them at run time
 from orchestrator.cli.output import Format, Shown, write
 from orchestrator.store.keys import SCHEMA_VERSION
 
@@ -14,7 +14,7 @@ DISTRIBUTION = "tuning-orchestrator"
 
 
 def version(output: Output = Format.TABLE) -> None:
-    """Show the version of orch, of Python, and of what the store holds."""
+    """Show the version."""
     own = installed(DISTRIBUTION)
     python = platform.python_version()
     shown = Shown(

@@ -15,7 +15,7 @@ LONGEST = timedelta(days=3650)
 _FORM = "write seconds as a number, or a text such as 1h30m, 90s or 500ms"
 _UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000}  # in microseconds
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
-_TEXT = re.compile(r"\s*".join(rf"(?:(?P<{unit}>{_NUMBER})\s*{unit}(?![a-z]))?" for unit in _UNITS))
+_TEXT = re.compile(r"\s*".join(rf"(?:(?P<{unit}>{_NUMBER})\s*{unit})?" for unit in _UNITS))
 _PLAIN = re.compile(_NUMBER)
 _LONGEST_TEXT = 64
 

@@ -54,6 +54,7 @@ class TuningJob:
         token: the fencing token under which the present attempt runs.
         handle: what its executor needs to find the attempt again.
         retry_at: when a further attempt may start.
+        cancel: why it is to end, `cancelled:<who>: <why>`; empty where nobody wants that.
         verdict: what the worker itself said of its end; empty where it said nothing.
     """
 
@@ -82,6 +83,7 @@ class TuningJob:
     handle: str = ""
     token: int | None = None
     retry_at: datetime | None = None
+    cancel: str = ""
     verdict: str = ""
 
     def to_hash(self) -> dict[str, str]:

@@ -23,6 +23,9 @@ class WorkerExit(IntEnum):
     STOPPED = 130  # told to stop; nothing is lost, the next attempt goes on
 
 
+RESUMED = frozenset({"interrupted", "lost"})
+"""Ends that are nobody's failure: the supervisor was told to stop, or died."""
+
 HOPELESS = frozenset({WorkerExit.USAGE, WorkerExit.BROKEN})
 """Exit codes after which a further attempt would end the same way."""
 
@@ -34,7 +37,7 @@ class Ended:
     Attributes:
         code: exit code, or None where a signal ended it.
         signal: the signal's name, e.g. `SIGKILL`, or empty.
-        intent: why the supervisor stopped it (`timeout`, `cancelled:<who>: <why>`, `interrupted`), or empty.
+        intent: why the supervisor stopped it (`timeout`, `cancelled:<who>: <why>`, `interrupted`, `lost`), or empty.
         error: why it could not be launched at all, or empty.
         counted: whether the job counts iterations (a `worker_command` does not).
         iterations: its share, 0 where not counted.
@@ -109,7 +112,7 @@ def decide(ended: Ended, policy: RetryPolicy, jitter: float) -> Finish | Again:
     """
     if ended.counted and ended.recorded >= ended.iterations:
         return _all_recorded(ended)
-    if ended.intent == "interrupted":
+    if ended.intent in RESUMED:
         return Again(None, ended.intent, ended.failures)
     if ended.intent:
         return Finish(Status.CANCELLED if ended.intent.startswith("cancelled") else Status.FAILED, ended.intent)

@@ -29,7 +29,7 @@ from orchestrator.errors import Problem, SpecError
 
 MAX_BYTES = 1 << 20
 """A file beyond this is refused before it is looked at."""
-MAX_VALUES = 100_000
+MAX_VALUES = 50_000
 """Values in a file, what an alias stands for counted each time: bounds the expansion of aliases."""
 MAX_DEPTH = 50
 """Levels of nesting, aliases expanded; far below what Python's stack holds."""

@@ -6,11 +6,9 @@ is safe: every script knows what it has done.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from orchestrator.clock import iso
@@ -37,6 +35,9 @@ class Script:
 @cache
 def script(name: str) -> Script:
     """Load `lua/{name}.lua` with the shared part before it."""
+    import hashlib  # noqa: PLC0415 - a snapshot is read without any script
+    from importlib.resources import files  # noqa: PLC0415 - the same: it brings tempfile, lzma, bz2, …
+
     folder = files("orchestrator.store") / "lua"
     text = (folder / "_shared.lua").read_text() + (folder / f"{name}.lua").read_text()
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
@@ -92,6 +93,7 @@ def submit(
             keys.sessions,
             keys.active,
             keys.schema,
+            keys.wake,
         ),
         (
             SCHEMA_VERSION,
@@ -152,6 +154,22 @@ class Over:
     status: Status
 
 
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """How many jobs are cancelled, and how many that run have been told."""
+
+    cancelled: int
+    told: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """How many jobs run again, and how many iterations are evaluated again."""
+
+    jobs: int
+    iterations: int
+
+
 def adopt(
     keys: Keys, session_id: str, owner_id: str, now: datetime, dead_owner: str = ""
 ) -> Call[Adopted | Owned | Over]:
@@ -186,9 +204,136 @@ def renew(keys: Keys, owner_id: str, lease: str, ttl: timedelta, sessions: Mappi
     return Call(
         script("renew"),
         (keys.owner(owner_id), *(keys.session(name) for name in names)),
-        (str(round(ttl.total_seconds() * 1000)), lease, *(str(token) for token in sessions.values())),
+        (_millis(ttl), lease, *(str(token) for token in sessions.values())),
         lambda reply: tuple(names[int(position) - 1] for position in reply),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancellation:
+    """What is to be cancelled, and why.
+
+    Attributes:
+        worker_id: of the one job that is meant, or empty for all.
+        reason: `cancelled:<who>: <why>`.
+        grace: how long a job that runs may take to end; None for the session's own.
+        actor: who wants it.
+    """
+
+    session_id: str
+    worker_id: str
+    reason: str
+    grace: timedelta | None
+    actor: str
+
+
+def cancel(keys: Keys, wish: Cancellation, now: datetime, retention: timedelta) -> Call[Cancelled]:
+    """Have jobs end; the session's keys live for `retention` once it is terminal.
+
+    Raises (when read):
+        NotFoundError: there is no such session, or no such worker in it.
+        StateError: it is terminal.
+    """
+    session_id = wish.session_id
+
+    def read(reply: list[Any]) -> Cancelled:
+        match reply:
+            case ["done", cancelled, told]:
+                return Cancelled(int(cancelled), int(told))
+            case ["terminal", status]:
+                raise StateError(f"session {session_id} has ended: it is {status}")
+            case ["no_worker"]:
+                raise NotFoundError(f"session {session_id} has no {wish.worker_id}")
+            case _:
+                raise _no_session(session_id)
+
+    return Call(
+        script("cancel"),
+        (*_session_keys(keys, session_id), keys.wake),
+        (
+            iso(now),
+            _ms(now),
+            _millis(retention),
+            session_id,
+            keys.job(session_id, ""),
+            wish.worker_id,
+            wish.reason,
+            "" if wish.grace is None else _millis(wish.grace),
+            wish.actor,
+        ),
+        read,
+    )
+
+
+def retry(keys: Keys, session_id: str, mode: str, actor: str, now: datetime) -> Call[Retried]:
+    """Have a terminal session's failed and cancelled jobs run again, and its FAILED iterations evaluated again.
+
+    Raises (when read):
+        NotFoundError: there is no such session.
+        StateError: it is not terminal, or nothing of it failed.
+    """
+
+    def read(reply: list[Any]) -> Retried:
+        match reply:
+            case ["done", jobs, iterations]:
+                return Retried(int(jobs), int(iterations))
+            case ["running", status]:
+                raise StateError(f"session {session_id} is {status}: only what has ended can be tried again")
+            case ["nothing"]:
+                raise StateError(f"nothing of session {session_id} failed or was cancelled")
+            case _:
+                raise _no_session(session_id)
+
+    return Call(
+        script("retry"),
+        (*_session_keys(keys, session_id), keys.wake),
+        (
+            iso(now),
+            session_id,
+            keys.job(session_id, ""),
+            keys.iteration(mode, session_id, "{worker_id}", "{iteration}"),
+            actor,
+        ),
+        read,
+    )
+
+
+def pause(keys: Keys, session_id: str, actor: str, now: datetime, *, paused: bool) -> Call[None]:
+    """Have a session begin no job, or begin jobs again.
+
+    Raises (when read):
+        NotFoundError: there is no such session.
+        StateError: it is terminal.
+    """
+
+    def read(reply: list[Any]) -> None:
+        match reply:
+            case ["terminal", status]:
+                raise StateError(f"session {session_id} has ended: it is {status}")
+            case ["missing"]:
+                raise _no_session(session_id)
+            case _:
+                return
+
+    return Call(
+        script("pause"),
+        (keys.session(session_id), keys.events(session_id), keys.wake),
+        (iso(now), session_id, "1" if paused else "", actor),
+        read,
+    )
+
+
+def serve(keys: Keys, owner_id: str, ttl: timedelta, dead_owner: str = "") -> Call[Owned | None]:
+    """Become the daemon of the env, or stay it; the reply is None, or who is it."""
+
+    def read(reply: list[Any]) -> Owned | None:
+        match reply:
+            case ["other", owner, lease]:
+                return Owned(owner, lease)
+            case _:
+                return None
+
+    return Call(script("serve"), (keys.daemon,), (owner_id, _millis(ttl), dead_owner, keys.owner("")), read)
 
 
 def fence(keys: Keys, session_id: str, dead_owner: str = "") -> Call[Owned | None]:
@@ -276,7 +421,7 @@ def transition(keys: Keys, change: Transition, now: datetime, retention: timedel
             change.session_id,
             change.actor,
             dumps(to_hash(change.fields)),
-            str(round(retention.total_seconds() * 1000)),
+            _millis(retention),
         ),
         _reader(lambda rest: Moved(Status(rest[0]), int(rest[1] or 0)), change.job_id),
     )
@@ -453,6 +598,20 @@ def _reader(read: Callable[[list[Any]], T], job_id: str, *, whole: bool = False)
 
 def _no_session(session_id: str) -> NotFoundError:
     return NotFoundError(f"there is no session {session_id}: `orch status` lists them")
+
+
+def _session_keys(keys: Keys, session_id: str) -> tuple[str, ...]:
+    return (
+        keys.session(session_id),
+        keys.jobs(session_id),
+        keys.events(session_id),
+        keys.active,
+        keys.retention,
+    )
+
+
+def _millis(length: timedelta) -> str:
+    return str(round(length.total_seconds() * 1000))
 
 
 def _ms(moment: datetime) -> str:

@@ -42,7 +42,11 @@ def data_exists(settings: Settings) -> bool:
     """
     folder = settings.state_dir / "redis"
     with _explained(folder):
-        return (folder / "ENGINE").exists()
+        try:
+            (folder / "ENGINE").stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
 
 
 class EmbeddedServer:
@@ -170,7 +174,7 @@ class EmbeddedServer:
             self._trouble = f"{info}; {where}"
             return False
         # Inside the data directory nobody else's socket can be; elsewhere a copied state directory may lead us astray.
-        if self._socket.parent != self._folder and not _is_same(Path(where[1]), self._folder):
+        if self._socket.parent != self._folder and where[1] != str(self._folder.resolve()):
             self._trouble = f"{self._socket} is the socket of the data in {where[1]}"
             return False
         self.pid = int(dict(line.split(":", 1) for line in info.splitlines() if ":" in line)["process_id"])
@@ -188,7 +192,8 @@ class EmbeddedServer:
         self._socket = self._place_socket()
         if engine != written:
             write_engine(record, engine)
-        # It puts itself in the background, so that it is nobody's child: not its starter's to reap, nor to take along.
+        # It puts itself in the background, in a session of its own, so that it is nobody's child: not its starter's to
+        # reap, nor to take along, nor to be reached by a terminal's Ctrl-C.
         options = {
             "port": "0",
             "unixsocket": self._socket.name if self._socket.parent == self._folder else str(self._socket),
@@ -209,7 +214,6 @@ class EmbeddedServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
             pass_fds=(lock,),
             check=False,
         )
@@ -269,13 +273,6 @@ class EmbeddedServer:
 
 def _fits(socket: Path) -> bool:
     return len(os.fsencode(socket)) <= _LONGEST_SOCKET
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False
 
 
 def _make_private(folder: Path) -> None:

@@ -118,6 +118,16 @@ class Keys:
         return f"{self._root}:tokens"
 
     @property
+    def wake(self) -> str:
+        """Return the capped stream that tells supervisors of sessions of which something is wanted."""
+        return f"{self._root}:wake"
+
+    @property
+    def paused(self) -> str:
+        """Return the string that is there while the whole env begins no job."""
+        return f"{self._root}:paused"
+
+    @property
     def daemon(self) -> str:
         """Return the string that names the owner which serves the whole env; it expires with the daemon."""
         return f"{self._root}:daemon"

@@ -93,6 +93,9 @@ class RedisStore:
         self._client = aioredis.Redis.from_url(
             url, decode_responses=True, retry=Retry(NoBackoff(), 0), socket_timeout=10, socket_connect_timeout=5
         )
+        self._listener = aioredis.Redis.from_url(
+            url, decode_responses=True, retry=Retry(NoBackoff(), 0), socket_timeout=None, socket_connect_timeout=5
+        )
         self._tasks = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
@@ -104,7 +107,7 @@ class RedisStore:
         try:
             await self._client.ping()
         except _AWAY as error:
-            await self._client.aclose()
+            await self._close()
             raise StoreUnreachableError(f"the store does not answer: {error}") from error
         await self._tasks.__aenter__()
         self._tasks.create_task(self._run_writer(), name="store-writer")
@@ -117,7 +120,11 @@ class RedisStore:
         try:
             await self._tasks.__aexit__(None, None, None)
         finally:
-            await self._client.aclose()
+            await self._close()
+
+    async def _close(self) -> None:
+        await self._client.aclose()
+        await self._listener.aclose()
 
     # --- what may be asked of it --------------------------------------------------------------------------------
 
@@ -154,6 +161,21 @@ class RedisStore:
             self._queue.posts += 1
             self._queue.put(_Item(command))
 
+    async def next_wakes(self, after: str, patience: timedelta) -> list[tuple[str, str]]:
+        """Wait for news on a connection of its own; return (entry id, session id) of each, none when patience ends.
+
+        Raises:
+            RedisError: the server is away.
+        """
+        block = round(patience.total_seconds() * 1000)
+        answer: Any = await self._listener.xread({self.keys.wake: after}, block=block)
+        return [(entry_id, fields["session_id"]) for _, entries in answer for entry_id, fields in entries]
+
+    async def last_wake(self) -> str:
+        """Return the id of the newest news, to wait for what follows on it."""
+        newest = await self.read("XREVRANGE", self.keys.wake, "+", "-", "COUNT", 1)
+        return str(newest[0][0]) if newest else "0-0"
+
     async def submit(
         self, session_id: str, session: Mapping[str, object], jobs: Sequence[Mapping[str, str]]
     ) -> calls.Existing | None:
@@ -169,6 +191,10 @@ class RedisStore:
     async def renew(self, owner_id: str, lease: str, ttl: timedelta, sessions: Mapping[str, int]) -> tuple[str, ...]:
         """Renew the lease; return the sessions that are somebody else's now."""
         return await self.do(calls.renew(self.keys, owner_id, lease, ttl, sessions))
+
+    async def serve(self, owner_id: str, ttl: timedelta, dead_owner: str = "") -> calls.Owned | None:
+        """Become the env's daemon, or stay it; return who is it where it is somebody else."""
+        return await self.do(calls.serve(self.keys, owner_id, ttl, dead_owner))
 
     async def release(self, owner_id: str) -> None:
         """End the lease at once, so that the next owner need not wait for it to lapse."""

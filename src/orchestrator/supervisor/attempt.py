@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -22,34 +22,12 @@ if TYPE_CHECKING:
 
     from orchestrator.clock import Clock
     from orchestrator.domain.job import TuningJob
-    from orchestrator.domain.session import SessionSpec
     from orchestrator.settings import Settings
     from orchestrator.store.redis import RedisStore
+    from orchestrator.supervisor.owned import OwnedSession
     from orchestrator.supervisor.tail import TailPump
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class OwnedSession:
-    """A session that this supervisor runs.
-
-    Attributes:
-        token: the fencing token it is owned under.
-        cwd: the directory it was submitted from; its jobs run there.
-        python: the interpreter of its workers.
-        seed: of its suggestions.
-        controls: of the jobs that run, by job id.
-        lost: somebody else has taken it.
-    """
-
-    spec: SessionSpec
-    token: int
-    cwd: Path
-    python: str
-    seed: int
-    controls: dict[str, Control] = field(default_factory=dict)
-    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

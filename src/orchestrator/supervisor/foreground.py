@@ -36,10 +36,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Watcher(Protocol):
-    """Whoever is shown how it goes; called in the event loop, so none of these may take long."""
+    """Whoever is shown how it goes. Called in the event loop: none of these may take long, nor raise."""
 
     def show(self, snapshot: SessionSnapshot) -> None:
-        """Show the session as it is now; of its jobs, those that began or changed at some time."""
+        """Show the session as it is now: first before anything is done, last at the end.
+
+        Of very many jobs, those that have not begun may be missing.
+        """
         ...
 
     def away(self) -> None:
@@ -115,10 +118,12 @@ class Foreground:
 
     async def _watched(self, store: RedisStore, supervisor: Supervisor) -> Status:
         look = _Look(store, self.session_id)
+        await _show(look, self.watcher)
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(_run_watch(look, self.watcher), name="watch")
             status = await supervisor.run_session(self.session_id)
             watching.cancel()
+        await _show(look, self.watcher)
         return status
 
 
@@ -152,20 +157,22 @@ def _interruptible(supervisor: Supervisor, watcher: Watcher) -> Iterator[list[in
 
 
 async def _run_watch(look: _Look, watcher: Watcher) -> None:
-    """Show how it goes a few times a second, until whoever watches is gone (a terminal that was closed)."""
+    """Show how it goes a few times a second."""
     while True:
-        try:
-            async with asyncio.timeout(_PATIENCE.total_seconds()):
-                snapshot = await look.take()
-            if snapshot is None:
-                watcher.away()
-            else:
-                watcher.show(snapshot)
-        except TimeoutError:
-            watcher.away()
-        except OSError:
-            return
         await asyncio.sleep(_EVERY.total_seconds())
+        await _show(look, watcher)
+
+
+async def _show(look: _Look, watcher: Watcher) -> None:
+    try:
+        async with asyncio.timeout(_PATIENCE.total_seconds()):
+            snapshot = await look.take()
+    except TimeoutError:
+        snapshot = None
+    if snapshot is None:
+        watcher.away()
+    else:
+        watcher.show(snapshot)
 
 
 @dataclass(slots=True)

@@ -79,7 +79,10 @@ class Market:
                 f"{self.source}: no row is on a chosen day; they are of {self.days[0]} to {self.days[-1]}"
             )
         index = np.flatnonzero(keep)
-        jump = np.diff(index, prepend=index[0]) > 1
+        skipped = np.zeros(self.rows, dtype=np.bool_)
+        skipped[self.starts] = self.skipped
+        skipped[index[0]] = False  # before the first row there is nothing to carry on from
+        jump = (np.diff(index, prepend=index[0]) > 1) | skipped[index]
         stretch = np.searchsorted(self.starts, index, side="right")
         starts = np.flatnonzero(jump | (np.diff(stretch, prepend=0) != 0))
         return Market(
@@ -172,7 +175,7 @@ def _first(bad: Flags, name: str, values: npt.NDArray[Any], what: str) -> str:
     if count == 0:
         return ""
     row = int(np.argmax(bad))
-    more = f" (and {count - 1} more such rows)" if count > 1 else ""
+    more = f" (and {count - 1} more)" if count > 1 else ""
     return f"row {row + 1}, column {name}: {values[row]} {what}{more}"
 
 

@@ -17,3 +17,43 @@ local function hset(key, fields)
     redis.call('HSET', key, unpack(flat))
   end
 end
+
+local WAKES_KEPT = 1000
+
+-- Tell every supervisor of the env that something is wanted of a session; what, stands in the hashes.
+local function wake(key, session_id)
+  redis.call('XADD', key, 'MAXLEN', '~', WAKES_KEPT, '*', 'session_id', session_id)
+end
+
+local function terminal(status)
+  return status ~= 'PENDING' and status ~= 'RUNNING'
+end
+
+-- A session's status follows its jobs': RUNNING from the first start, terminal with the last end.
+local function follow_jobs(session, events, active, retention, session_id, now, now_ms, retention_ms)
+  local before = redis.call('HGET', session, 'status')
+  local counts = redis.call('HMGET', session, 'jobs_PENDING', 'jobs_RUNNING', 'jobs_FAILED', 'jobs_CANCELLED')
+  local status = before
+  if tonumber(counts[1]) + tonumber(counts[2]) > 0 then
+    if tonumber(counts[2]) > 0 then
+      status = 'RUNNING'
+      redis.call('HSETNX', session, 'started_at', now)
+    end
+  elseif tonumber(counts[3]) > 0 then
+    status = 'FAILED'
+  elseif tonumber(counts[4]) > 0 then
+    status = 'CANCELLED'
+  else
+    status = 'SUCCESS'
+  end
+  redis.call('HSET', session, 'status', status, 'last_update', now)
+  if status ~= before then
+    event(events, now, 'event', 'session.' .. string.lower(status), 'from', before, 'to', status)
+    if terminal(status) then
+      redis.call('HSET', session, 'finished_at', now)
+      redis.call('SREM', active, session_id)
+      redis.call('ZADD', retention, tonumber(now_ms) + tonumber(retention_ms), session_id)
+    end
+  end
+  return status
+end

@@ -8,7 +8,7 @@ local session = redis.call('HMGET', KEYS[1], 'status', 'owner')
 if not session[1] then
   return {'missing'}
 end
-if session[1] ~= 'PENDING' and session[1] ~= 'RUNNING' then
+if terminal(session[1]) then
   return {'terminal', session[1]}
 end
 local owner = session[2]

@@ -7,9 +7,8 @@ local session = redis.call('HMGET', KEYS[1], 'status', 'owner')
 if not session[1] then
   return {'missing'}
 end
-local terminal = session[1] ~= 'PENDING' and session[1] ~= 'RUNNING'
 local owner = session[2]
-if not terminal and owner and owner ~= ARGV[2] then
+if not terminal(session[1]) and owner and owner ~= ARGV[2] then
   local lease = redis.call('GET', ARGV[1] .. owner)
   if lease then
     return {'owned', owner, lease}

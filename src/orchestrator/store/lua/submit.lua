@@ -1,5 +1,5 @@
 -- A session and all its jobs come to be at once, or not at all.
--- KEYS  session jobs events sessions active schema
+-- KEYS  session jobs events sessions active schema wake
 -- ARGV  schema_version now_iso now_ms session_id session(JSON fields) jobs(JSON list of fields) job_key_prefix
 -- Gives {'created'} | {'exists', spec_hash, status} | {'schema', version}
 
@@ -20,4 +20,5 @@ end
 redis.call('ZADD', KEYS[4], ARGV[3], ARGV[4])
 redis.call('SADD', KEYS[5], ARGV[4])
 event(KEYS[3], ARGV[2], 'event', 'session.submitted', 'to', 'PENDING')
+wake(KEYS[7], ARGV[4])
 return {'created'}

@@ -34,28 +34,5 @@ redis.call('HINCRBY', KEYS[1], 'jobs_' .. to, 1)
 event(KEYS[3], now, 'event', 'job.' .. string.lower(to), 'worker_id', job[3], 'from', ARGV[3], 'to', to,
   'attempt', fields.attempt or job[4], 'reason', fields.reason or '', 'actor', ARGV[8])
 
--- The session follows its jobs: RUNNING from the first start, terminal with the last end.
-local counts = redis.call('HMGET', KEYS[1], 'jobs_PENDING', 'jobs_RUNNING', 'jobs_FAILED', 'jobs_CANCELLED')
-local status = session[2]
-if tonumber(counts[1]) + tonumber(counts[2]) > 0 then
-  if to == 'RUNNING' then
-    status = 'RUNNING'
-    redis.call('HSETNX', KEYS[1], 'started_at', now)
-  end
-elseif tonumber(counts[3]) > 0 then
-  status = 'FAILED'
-elseif tonumber(counts[4]) > 0 then
-  status = 'CANCELLED'
-else
-  status = 'SUCCESS'
-end
-redis.call('HSET', KEYS[1], 'status', status, 'last_update', now)
-if status ~= session[2] then
-  event(KEYS[3], now, 'event', 'session.' .. string.lower(status), 'from', session[2], 'to', status)
-  if status ~= 'RUNNING' then
-    redis.call('HSET', KEYS[1], 'finished_at', now)
-    redis.call('SREM', KEYS[4], ARGV[7])
-    redis.call('ZADD', KEYS[5], tonumber(ARGV[6]) + tonumber(ARGV[10]), ARGV[7])
-  end
-end
+local status = follow_jobs(KEYS[1], KEYS[3], KEYS[4], KEYS[5], ARGV[7], now, ARGV[6], ARGV[10])
 return {'done', status, fields.token or job[5]}

@@ -1,0 +1,170 @@
+"""One job from its first attempt to its end: claimed, run, judged, and perhaps run again."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from orchestrator.domain.job import Status
+from orchestrator.domain.outcome import Again, Ended, Finish, RetryPolicy, decide
+from orchestrator.errors import FencedError, StateError
+from orchestrator.store.calls import Transition
+from orchestrator.supervisor.control import Control
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import timedelta
+
+    from orchestrator.clock import Clock
+    from orchestrator.domain.job import TuningJob
+    from orchestrator.settings import Settings
+    from orchestrator.store.redis import RedisStore
+    from orchestrator.supervisor.attempt import AttemptRunner
+    from orchestrator.supervisor.owned import OwnedSession
+    from orchestrator.supervisor.slots import FairSemaphore
+
+log = structlog.get_logger()
+
+_NOTHING_YET: Mapping[str, object] = {
+    "pid": None,
+    "handle": "",
+    "retry_at": None,
+    "return_code": None,
+    "signal": "",
+    "reason": "",
+    "verdict": "",
+}
+"""What the last attempt said of itself does not hold for the next."""
+
+
+@dataclass(slots=True)
+class JobRunner:
+    """Runs jobs of owned sessions.
+
+    Attributes:
+        actor: who is named in the events.
+        draining: set when nothing new may begin.
+        jitter: returns a number in [0, 1) that spreads retries.
+    """
+
+    store: RedisStore
+    attempts: AttemptRunner
+    slots: FairSemaphore
+    settings: Settings
+    clock: Clock
+    actor: str
+    draining: asyncio.Event
+    jitter: Callable[[], float]
+
+    async def run(self, session: OwnedSession, job: TuningJob) -> None:
+        """Run attempts of a job until it is terminal or left for later; the caller holds a slot, given back here."""
+        try:
+            while True:
+                try:
+                    after = await self._run_attempt(session, job)
+                finally:
+                    self.slots.release(session.session_id)
+                if isinstance(after, Finish) or after.delay is None or await self._drained_within(after.delay):
+                    return
+                await self.slots.acquire(session.session_id, session.spec.priority)
+                job = await self.store.get_job(job.session_id, job.job_id)
+        except FencedError:
+            session.lose()
+        except StateError as error:
+            # Somebody moved it meanwhile: it was cancelled while it waited.
+            log.info("job.skipped", session_id=job.session_id, worker_id=job.worker_id, why=str(error))
+
+    async def conclude(self, session: OwnedSession, job: TuningJob, ended: Ended) -> Finish | Again:
+        """Decide what follows on an attempt's end, and write it.
+
+        Raises:
+            FencedError: the session is somebody else's.
+        """
+        if ended.intent == "fenced":
+            raise FencedError(f"session {job.session_id} is somebody else's now")
+        job = await self.store.get_job(job.session_id, job.job_id)
+        spec = session.spec
+        policy = RetryPolicy(spec.max_attempts, self.settings.retry_backoff, self.settings.retry_backoff_max)
+        known = replace(
+            ended,
+            intent=job.cancel or ended.intent,
+            counted=job.iterations is not None,
+            iterations=job.iterations or 0,
+            recorded=job.recorded,
+            failed=job.failed,
+            failures=job.failures,
+            verdict=job.verdict,
+        )
+        after = decide(known, policy, self.jitter())
+        fields: dict[str, object] = {"return_code": ended.code, "signal": ended.signal, "reason": after.reason}
+        if isinstance(after, Finish):
+            status = after.status
+            fields["finished_at"] = self.clock()
+        else:
+            status = Status.PENDING
+            fields["failures"] = after.failures
+            fields["retry_at"] = None if after.delay is None else self.clock() + after.delay
+        await self._move(session, job, status, job.attempt, fields)
+        log.info(
+            "job.moved",
+            session_id=job.session_id,
+            worker_id=job.worker_id,
+            attempt=job.attempt,
+            to=status,
+            reason=after.reason,
+        )
+        return after
+
+    async def _run_attempt(self, session: OwnedSession, job: TuningJob) -> Finish | Again:
+        control = session.controls[job.job_id] = Control()
+        try:
+            if self.draining.is_set() or session.lost:
+                return Again(None, "interrupted", job.failures)
+            job = await self._start(session, job)
+            ended = await self.attempts.run(session, job, control)
+        finally:
+            del session.controls[job.job_id]
+        return await self.conclude(session, job, ended)
+
+    async def _start(self, session: OwnedSession, job: TuningJob) -> TuningJob:
+        """Claim the next attempt: from here on the store says RUNNING, whatever happens to this process."""
+        attempt, started_at = job.attempt + 1, job.started_at or self.clock()
+        fields: dict[str, object] = {
+            "attempt": attempt,
+            "started_at": started_at,
+            "host": socket.gethostname(),
+            "executor": self.attempts.executor.name,
+            **_NOTHING_YET,
+        }
+        token = await self._move(session, job, Status.RUNNING, attempt, fields)
+        return replace(job, status=Status.RUNNING, attempt=attempt, started_at=started_at, token=token)
+
+    async def _move(
+        self, session: OwnedSession, job: TuningJob, to: Status, attempt: int, fields: Mapping[str, object]
+    ) -> int:
+        moved = await self.store.transition(
+            Transition(
+                session_id=job.session_id,
+                job_id=job.job_id,
+                token=session.token,
+                op=f"{session.token}:{attempt}:{to}",
+                expected=job.status,
+                to=to,
+                actor=self.actor,
+                fields=fields,
+            )
+        )
+        return moved.token
+
+    async def _drained_within(self, delay: timedelta) -> bool:
+        """Wait for a retry's time; True where draining began first."""
+        try:
+            async with asyncio.timeout(delay.total_seconds()):
+                await self.draining.wait()
+        except TimeoutError:
+            return False
+        return True

@@ -1,0 +1,123 @@
+"""The daemon as a process: its store, its signals, and what it tells systemd."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from orchestrator.errors import OrchError
+from orchestrator.executors import make_executor
+from orchestrator.process import become_subreaper, use_pidfd_watcher
+from orchestrator.store.keys import Keys
+from orchestrator.store.redis import RedisStore
+from orchestrator.supervisor.daemon import Daemon
+from orchestrator.supervisor.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.clock import Clock
+    from orchestrator.settings import Settings
+    from orchestrator.store.lease import Lease
+    from orchestrator.store.opening import StoreAddress
+    from orchestrator.supervisor.systemd import Notifier
+
+log = structlog.get_logger()
+
+_STATUS_EVERY = timedelta(seconds=2)
+_DRAIN_STEP = timedelta(seconds=10)
+
+
+@dataclass(slots=True)
+class Service:
+    """A daemon from its start to its end.
+
+    Attributes:
+        load: reads the settings anew, for a reload.
+    """
+
+    address: StoreAddress
+    settings: Settings
+    clock: Clock
+    notifier: Notifier
+    load: Callable[[], Settings]
+    _terms: int = field(default=0)
+
+    def run(self) -> None:
+        """Serve until a signal ends it.
+
+        Raises:
+            StoreUnreachableError: the store does not answer at the start.
+            FencedError: another daemon serves the env now.
+        """
+        use_pidfd_watcher()
+        become_subreaper()
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        keys = Keys(self.settings.env, self.settings.key_prefix)
+        store = RedisStore(self.address.url, keys, self.clock, self.settings.retention, self.address.revive)
+        async with store:
+            supervisor = Supervisor(
+                store, self.address.url, make_executor("local"), self.settings, self.clock, kind="daemon"
+            )
+            self._handle_signals(supervisor)
+            async with supervisor, asyncio.TaskGroup() as tasks:
+                watching = [
+                    tasks.create_task(self.notifier.run_watchdog(), name="watchdog"),
+                    tasks.create_task(self._run_status(store, supervisor), name="systemd-status"),
+                ]
+                await Daemon(supervisor, store, self.settings, self._on_ready, self._on_standby).run()
+                for task in watching:
+                    task.cancel()
+        log.info("daemon.stopped")
+
+    def _on_ready(self) -> None:
+        log.info("daemon.ready", env=self.settings.env, max_jobs=self.settings.max_jobs)
+        self.notifier.tell(READY=1, STATUS=f"serving env {self.settings.env}")
+
+    def _on_standby(self, other: Lease) -> None:
+        # Up and well: systemd, and whatever waits for this unit, need not wait for the other daemon's end.
+        self.notifier.tell(READY=1, STATUS=f"standing by: pid {other.pid} on {other.host} serves")
+
+    def _handle_signals(self, supervisor: Supervisor) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, supervisor, number)
+        loop.add_signal_handler(signal.SIGHUP, self._reload, supervisor)
+
+    def _stop(self, supervisor: Supervisor, number: int) -> None:
+        self._terms += 1
+        at_once = self._terms > 1
+        log.info("daemon.stopping", signal=signal.Signals(number).name, at_once=at_once)
+        self.notifier.stopping(2 * _DRAIN_STEP)
+        supervisor.interrupt(now=at_once)
+
+    def _reload(self, supervisor: Supervisor) -> None:
+        self.notifier.reloading()
+        try:
+            fresh = self.load()
+        except OrchError as error:
+            log.error("daemon.reload_refused", why=str(error))  # noqa: TRY400 - the sentence says it all
+        else:
+            self.settings = fresh
+            supervisor.reconfigure(fresh)
+            log.info("daemon.reloaded", max_jobs=fresh.max_jobs)
+        self.notifier.tell(READY=1)
+
+    async def _run_status(self, store: RedisStore, supervisor: Supervisor) -> None:
+        """Keep systemd's status line true, and its patience long enough while jobs drain."""
+        while True:
+            await asyncio.sleep(_STATUS_EVERY.total_seconds())
+            running = supervisor.slots.held.total()
+            if supervisor.draining.is_set():
+                self.notifier.stopping(2 * _DRAIN_STEP)
+                self.notifier.tell(STATUS=f"stopping: {running} jobs still run")
+            else:
+                health = "store away, jobs go on" if store.away else "serving"
+                self.notifier.tell(STATUS=f"{health}: {len(supervisor.sessions)} sessions, {running} jobs run")

@@ -1,0 +1,217 @@
+"""Files of quotes: what is read, what is refused and how that is said, and the choice of days."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import csv, parquet
+
+from tuning_worker.market.data import COLUMNS, chosen_days, load_market, make_market
+from tuning_worker.market.source import MarketDataError, header_problems, read_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY = 86_400_000
+NOON = 1_700_000_000_000
+QUOTES: dict[str, list[Any]] = {
+    "ts": [NOON, NOON + 1000, NOON + 1000],
+    "bid_a": [100.0, 101.0, 102.0],
+    "ask_a": [100.5, 101.0, 102.5],
+    "bid_b": [100, 101, 102],
+    "ask_b": [101, 102, 103],
+}
+SIZES = {f"{side}_size_{venue}": [0.0, 1.0, 2.0] for side in ("bid", "ask") for venue in "ab"}
+
+
+def write(folder: Path, columns: dict[str, Any], suffix: str = ".parquet") -> Path:
+    path = folder / f"quotes{suffix}"
+    table = pa.table(columns)
+    if suffix == ".parquet":
+        parquet.write_table(table, path)
+    else:
+        csv.write_csv(table, path)
+    return path
+
+
+def refusal(folder: Path, **columns: Any) -> str:
+    path = write(folder, QUOTES | columns)
+    with pytest.raises(MarketDataError) as caught:
+        load_market(path)
+    return str(caught.value).replace(f"{path}: ", "")
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_both_formats_are_read(tmp_path: Path, suffix: str) -> None:
+    other = {"venue": ["x", "y", "z"], "fx": [1300.0, 1301.0, 1302.0], "seg": [5, 5, 9]}
+    market = load_market(write(tmp_path, QUOTES | SIZES | other, suffix))
+    assert market.rows == 3
+    assert market.ts.dtype == np.int64
+    assert market.cells.dtype == np.float64
+    assert market.cells.flags.c_contiguous
+    assert market.ts.flags.writeable  # numba compiles anew for an array that is not
+    assert market.cells[COLUMNS.index("bid_b")].tolist() == [100, 101, 102]
+    assert market.cells[COLUMNS.index("ask_size_b")].tolist() == [0, 1, 2]
+    assert market.cells[8].tolist() == market.cells[9].tolist() == [1300, 1301, 1302]
+    assert market.starts.tolist() == [0, 2]
+    assert market.skipped.tolist() == [False, False]
+    assert market.days == (date(2023, 11, 14),)
+
+
+def test_what_is_optional_has_its_default(tmp_path: Path) -> None:
+    path = write(tmp_path, QUOTES)
+    assert np.isinf(load_market(path).cells[4:8]).all()
+    assert (load_market(path, default_size=2.5).cells[4:8] == 2.5).all()
+    assert (load_market(path).cells[8:] == 1).all()
+    assert load_market(path).starts.tolist() == [0]
+
+
+def test_a_rate_may_have_two_sides(tmp_path: Path) -> None:
+    market = load_market(write(tmp_path, QUOTES | {"fx_bid": [1.0, 2.0, 3.0], "fx_ask": [1.5, 2.5, 3.5]}))
+    assert market.cells[8:].tolist() == [[1, 2, 3], [1.5, 2.5, 3.5]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"ts": [1, NOON, NOON]}, "row 1, column ts: 1 is no time in milliseconds since 1970"),
+        ({"ts": [NOON, NOON - 1, NOON]}, "row 2, column ts: 1699999999999 is before the row above it"),
+        ({"bid_a": [1.0, 200, 300]}, "row 2, column bid_a: 200.0 is above ask_a: the quote is crossed (and 1 more)"),
+        ({"ask_b": [101.0, None, 103.0]}, "row 2, column ask_b: nan is not a finite number"),
+        ({"ask_b": [101.0, 102.0, np.inf]}, "row 3, column ask_b: inf is not a finite number"),
+        ({"bid_b": [0.0, 1.0, 2.0]}, "row 1, column bid_b: 0.0 must be above zero"),
+        ({"fx": [1.0, -1.0, 1.0]}, "row 2, column fx: -1.0 must be above zero"),
+        (SIZES | {"bid_size_b": [1.0, 1.0, -1.0]}, "row 3, column bid_size_b: -1.0 must not be negative"),
+        ({"fx_bid": [1, 1, 2], "fx_ask": [1] * 3}, "row 3, column fx_bid: 2.0 is above fx_ask: the quote is crossed"),
+        ({"bid_a": ["a", "b", "c"]}, "column bid_a must hold numbers, it is string"),
+        ({"ts": [1.5, 2.5, 3.5]}, "column ts must hold whole numbers only, it is double"),
+        ({"seg": [1, None, 2]}, "column seg must hold whole numbers only, it is int64, with 1 empty"),
+        ({"fx_bid": [1.0] * 3}, "a two-sided rate needs both fx_bid and fx_ask"),
+        ({"fx": [1.0] * 3, "fx_bid": [1.0] * 3, "fx_ask": [1.0] * 3}, "it has fx and fx_bid; give one of them"),
+        ({"bid_size_a": [1.0] * 3}, "it has bid_size_a but not all four sizes; give all of them or none"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused(tmp_path: Path, columns: dict[str, Any], expected: str) -> None:
+    assert refusal(tmp_path, **columns) == expected
+
+
+def test_every_problem_is_told(tmp_path: Path) -> None:
+    told = refusal(tmp_path, ts=[NOON, 0, NOON], bid_a=[-1.0, 101.0, 102.0])
+    assert [line.split(":")[0] for line in told.splitlines()] == [
+        "row 2, column ts",
+        "row 2, column ts",
+        "row 1, column bid_a",
+    ]
+
+
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, {name: pa.array([], pa.int64()) for name in QUOTES})
+    with pytest.raises(MarketDataError, match="the file has no rows"):
+        load_market(path)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_missing_columns_are_named(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path, {"ts": [1], "bid_a": [1.0], "price": [2.0]}, suffix)
+    expected = f"{path}: it lacks ask_a, bid_b, ask_b; it has ts, bid_a, price"
+    assert header_problems(path) == [expected]
+    with pytest.raises(MarketDataError, match="it lacks ask_a"):
+        load_market(path)
+
+
+def test_a_header_is_read_alone(tmp_path: Path) -> None:
+    assert header_problems(write(tmp_path, QUOTES)) == []
+    assert read_header(write(tmp_path, QUOTES, ".csv")) == list(QUOTES)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "none.parquet"
+    assert header_problems(path) == [f"{path}: there is no such file"]
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "quotes.xlsx"
+    assert header_problems(path) == [f"{path}: market data must be a .parquet or .csv file"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and no more of it", os.urandom(64)])
+def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "quotes.parquet"
+    path.write_bytes(content)
+    assert header_problems(path)[0].startswith(f"{path}: it cannot be read: ")
+
+
+def test_an_empty_csv_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "quotes.csv"
+    path.write_bytes(b"")
+    assert header_problems(path)[0].startswith(f"{path}: it cannot be read: ")
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "quotes.csv"
+    path.mkdir()
+    assert header_problems(path)[0].startswith(f"{path}: it cannot be read: ")
+
+
+def test_days_can_be_chosen() -> None:
+    ts = [day * DAY + hour for day in range(5) for hour in (0, 1)]
+    market = make_market({"ts": ts, "seg": [0] * 5 + [1] * 5, **{name: list(range(10)) for name in COLUMNS}})
+    days = market.days
+    assert days[0] == date(1970, 1, 1)
+    chosen = market.select(chosen_days({days[0], days[2], days[4]}, None, None))
+    assert chosen.days == (days[0], days[2], days[4])
+    assert chosen.cells[0].tolist() == [0, 1, 4, 5, 8, 9]
+    assert chosen.starts.tolist() == [0, 2, 3, 4]
+    assert chosen.skipped.tolist() == [False, True, False, True]
+    assert chosen.cells.flags.c_contiguous
+    again = chosen.select(chosen_days(None, days[2], None))
+    assert (again.starts.tolist(), again.skipped.tolist()) == ([0, 1, 2], [False, False, True])
+    assert chosen.select(lambda _: True).skipped.tolist() == chosen.skipped.tolist()
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        (None, None, [0, 1, 2, 3]),
+        (date(1970, 1, 2), None, [1, 2, 3]),
+        (None, date(1970, 1, 2), [0, 1]),
+        (date(1970, 1, 2), date(1970, 1, 3), [1, 2]),
+    ],
+)
+def test_days_can_be_bounded(first: date | None, last: date | None, expected: list[int]) -> None:
+    market = make_market({"ts": [day * DAY for day in range(4)], **{name: range(4) for name in COLUMNS}})
+    assert market.select(chosen_days(None, first, last)).cells[0].tolist() == expected
+
+
+def test_a_choice_without_rows_is_refused() -> None:
+    market = make_market({"ts": [0, DAY], **{name: [1, 1] for name in COLUMNS}})
+    with pytest.raises(MarketDataError, match="no row is on a chosen day; they are of 1970-01-01 to 1970-01-02"):
+        market.select(chosen_days(None, date(1980, 1, 1), None))
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 2)), min_size=1), st.sets(st.integers(0, 6), min_size=1))
+def test_a_stretch_has_rows_that_were_neighbours_in_one_segment(rows: list[tuple[int, int]], kept: set[int]) -> None:
+    days = sorted(day for day, _ in rows)
+    segs = np.cumsum([step for _, step in rows])
+    market = make_market(
+        {"ts": [day * DAY for day in days], "seg": segs, **{name: range(len(rows)) for name in COLUMNS}}
+    )
+    wanted = {date.fromordinal(date(1970, 1, 1).toordinal() + day) for day in kept}
+    if not wanted & set(market.days):
+        return
+    chosen = market.select(wanted.__contains__)
+    index = chosen.cells[0].astype(int)
+    assert [days[row] for row in index] == [day for day in days if day in kept]
+    starts = {0: False}
+    for new, (before, row) in enumerate(pairwise(index), start=1):
+        if row != before + 1 or segs[row] != segs[before]:
+            starts[new] = bool(row != before + 1)
+    assert dict(zip(chosen.starts.tolist(), chosen.skipped.tolist(), strict=True)) == starts
