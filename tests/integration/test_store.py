@@ -331,7 +331,7 @@ async def test_many_callers_share_one_connection_in_order(store: RedisStore, key
     assert [task.result() for task in counts] == list(range(1, 501))
 
 
-async def test_a_cancelled_caller_leaves_the_replies_of_others_alone(store: RedisStore, keys: Keys) -> None:
+async def test_a_cancelled_caller_leaves_the_replies_of_others_alone(store: RedisStore) -> None:
     async with asyncio.TaskGroup() as tasks:
         doomed = [tasks.create_task(store.read("ECHO", f"doomed {n}")) for n in range(50)]
         kept = [tasks.create_task(store.read("ECHO", f"kept {n}")) for n in range(50)]
@@ -357,9 +357,7 @@ async def test_scripts_that_the_server_forgot_are_loaded_again(store: RedisStore
     assert isinstance(await store.adopt("s", "me"), calls.Adopted)
 
 
-async def test_the_blocking_store_speaks_the_same_calls(
-    settings: Settings, keys: Keys, store: RedisStore
-) -> None:
+async def test_the_blocking_store_speaks_the_same_calls(settings: Settings, keys: Keys, store: RedisStore) -> None:
     job, _, token = await running(store, "s")
     await store.read("SCRIPT", "FLUSH")
     assert settings.redis_url

@@ -6,77 +6,22 @@ import asyncio
 import json
 import os
 import sys
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
 import pytest
 
 from orchestrator.clock import utc_now
-from orchestrator.domain.job import Status, TuningJob
-from orchestrator.domain.record import Submission
-from orchestrator.domain.session import SessionSpec
+from orchestrator.domain.job import Status
 from orchestrator.errors import FencedError, StateError
-from orchestrator.executors import make_executor
-from orchestrator.supervisor.attempt import log_path
 from orchestrator.supervisor.retention import sweep
-from orchestrator.supervisor.supervisor import Supervisor
+from support.sessions import WAITS, alive, records, submit, supervisor, until_file
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from orchestrator.settings import Settings
     from orchestrator.store.redis import RedisStore
-
-
-@asynccontextmanager
-async def supervisor(store: RedisStore, settings: Settings) -> AsyncIterator[Supervisor]:
-    assert settings.redis_url
-    executor = make_executor("local")
-    async with Supervisor(store, settings.redis_url, executor, settings, utc_now, kind="run", jitter=lambda: 0) as made:
-        yield made
-
-
-async def submit(store: RedisStore, cwd: Path, script: str, **fields: Any) -> str:
-    """Submit a session whose jobs run a Python script."""
-    session_id = f"s-{uuid4().hex[:8]}"
-    given: dict[str, Any] = {
-        "session_id": session_id,
-        "total_iterations": 1,
-        "workers": 1,
-        "env": store.keys.env,
-        "worker_command": (sys.executable, "-c", script),
-        "grace": 20,
-    }
-    spec = SessionSpec.model_validate({**given, **fields}, strict=False)
-    submission = Submission(spec=spec, seed=1, tuning="", metric="", direction="", cwd=str(cwd))
-    jobs = submission.jobs(lambda: str(uuid4()))
-    await store.submit(session_id, submission.record(jobs, utc_now()), [job.to_hash() for job in jobs])
-    return session_id
-
-
-def alive(marker: str) -> list[int]:
-    """Return the processes that carry a job's marker."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and f"ORCH_JOB_ID={marker}".encode() in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
-async def until_file(path: Path) -> None:
-    async with asyncio.timeout(60):
-        while not path.exists():
-            await asyncio.sleep(0.01)
-
-
-def records(settings: Settings, job: TuningJob) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log_path(settings.state_dir, job).read_text().splitlines()]
 
 
 # --- how jobs end --------------------------------------------------------------------------------------------------
@@ -134,7 +79,11 @@ async def test_an_attempt_that_succeeds_makes_good_the_ones_before(
         assert await made.run_session(session_id) is Status.SUCCESS
     (job,) = await store.get_jobs(session_id)
     assert (job.attempt, job.failures, job.reason) == (3, 2, "")
-    events = [fields["to"] for _, fields in await store.read("XRANGE", store.keys.events(session_id), "-", "+") if "to" in fields]
+    events = [
+        fields["to"]
+        for _, fields in await store.read("XRANGE", store.keys.events(session_id), "-", "+")
+        if "to" in fields
+    ]
     assert events.count("RUNNING") == 4  # the session once, its job three times
 
 
@@ -162,7 +111,8 @@ async def test_a_job_that_takes_too_long_is_stopped_with_all_that_it_started(
     script = """
 import os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, 1); time.sleep(600)"], start_new_session=True)
+deaf = "import signal, time; signal.signal(15, 1); time.sleep(600)"
+subprocess.Popen([sys.executable, "-c", deaf], start_new_session=True)
 time.sleep(600)
 """
     session_id = await submit(store, tmp_path, script, timeout=1, grace=0.2, max_attempts=3)
@@ -210,18 +160,11 @@ async def test_a_job_sees_what_it_is_given_and_no_secret(
 
 # --- interruption, death, ownership --------------------------------------------------------------------------------
 
-_WAITS = """
-import os, pathlib, signal, sys, time
-pathlib.Path("started-" + os.environ["ORCH_ATTEMPT"]).touch()
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
-while not pathlib.Path("go").exists(): time.sleep(0.01)
-"""
-
 
 async def test_an_interrupted_session_goes_on_where_it_was(
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
-    session_id = await submit(store, tmp_path, _WAITS, workers=1)
+    session_id = await submit(store, tmp_path, WAITS, workers=1)
     async with supervisor(store, settings) as made, asyncio.TaskGroup() as tasks:
         running = tasks.create_task(made.run_session(session_id))
         await until_file(tmp_path / "started-1")
@@ -253,7 +196,7 @@ async def test_a_second_interrupt_does_not_wait_for_the_grace(
 
 
 async def test_nothing_new_begins_while_draining(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
-    session_id = await submit(store, tmp_path, _WAITS, workers=5, total_iterations=5)
+    session_id = await submit(store, tmp_path, WAITS, workers=5, total_iterations=5)
     async with supervisor(store, replace(settings, max_jobs=1)) as made, asyncio.TaskGroup() as tasks:
         tasks.create_task(made.run_session(session_id))
         await until_file(tmp_path / "started-1")
@@ -262,7 +205,7 @@ async def test_nothing_new_begins_while_draining(store: RedisStore, settings: Se
 
 
 async def test_a_session_that_is_run_is_not_run_twice(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
-    session_id = await submit(store, tmp_path, _WAITS)
+    session_id = await submit(store, tmp_path, WAITS)
     async with supervisor(store, settings) as one, asyncio.TaskGroup() as tasks:
         running = tasks.create_task(one.run_session(session_id))
         await until_file(tmp_path / "started-1")
@@ -276,32 +219,27 @@ async def test_a_session_that_is_run_is_not_run_twice(store: RedisStore, setting
 async def test_whoever_lost_its_session_stops_its_jobs_and_writes_nothing_more(
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
-    session_id = await submit(store, tmp_path, _WAITS)
+    session_id = await submit(store, tmp_path, WAITS)
     async with supervisor(store, settings) as made:
+        running = asyncio.Task(made.run_session(session_id))
+        await until_file(tmp_path / "started-1")
+        owner = (await store.get_session(session_id))["owner"]
+        await store.adopt(session_id, "thief", dead_owner=owner)
         with pytest.raises(FencedError):
-            async with asyncio.timeout(60), _unwrapped(), asyncio.TaskGroup() as tasks:
-                tasks.create_task(made.run_session(session_id))
-                await until_file(tmp_path / "started-1")
-                owner = (await store.get_session(session_id))["owner"]
-                await store.adopt(session_id, "thief", dead_owner=owner)
+            await running
     (job,) = await store.get_jobs(session_id)
     assert job.status is Status.RUNNING  # as it was when it was taken: the new owner decides
     assert alive(job.job_id) == []
-
-
-@asynccontextmanager
-async def _unwrapped() -> AsyncIterator[None]:
-    try:
-        yield
-    except* FencedError as group:
-        raise group.exceptions[0] from None
 
 
 async def test_what_a_killed_supervisor_left_is_cleared_before_the_next_attempt(
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
     """The script below is a supervisor in a process of its own, killed while its job runs."""
-    script = "import pathlib, os, time; pathlib.Path('pid-' + os.environ['ORCH_ATTEMPT']).write_text(str(os.getpid()))\n" + _WAITS
+    script = (
+        "import pathlib, os, time; pathlib.Path('pid-' + os.environ['ORCH_ATTEMPT']).write_text(str(os.getpid()))\n"
+        + WAITS
+    )
     session_id = await submit(store, tmp_path, script)
     runner = tmp_path / "runner.py"
     runner.write_text(_RUNNER)

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -26,6 +25,7 @@ from orchestrator.store.opening import open_store
 from orchestrator.store.redis import RedisStore
 from orchestrator.submission import prepare, read_session_file
 from orchestrator.supervisor.supervisor import Supervisor
+from support.sessions import supervisor, until_file
 from tuning_worker.config import load_tuning_config
 from tuning_worker.csvfile import IterationCsv
 from tuning_worker.evaluator import Evaluation
@@ -34,7 +34,7 @@ from tuning_worker.records import Feed, Records
 from tuning_worker.share import Share, find_share
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from orchestrator.domain.record import Submission
@@ -51,14 +51,6 @@ PLAIN = """
 def evaluate(params):
     return {"loss": (params["x"] - 0.3) ** 2, "size": params["n"]}
 """
-
-
-@asynccontextmanager
-async def supervisor(store: RedisStore, settings: Settings) -> AsyncIterator[Supervisor]:
-    assert settings.redis_url
-    executor = make_executor("local")
-    async with Supervisor(store, settings.redis_url, executor, settings, utc_now, kind="run", jitter=lambda: 0) as made:
-        yield made
 
 
 def write(folder: Path, objective: str = PLAIN, tuning: str = TUNING, **fields: Any) -> Path:
@@ -132,12 +124,6 @@ async def assert_recorded_once(store: RedisStore, session_id: str, folder: Path,
             assert row[f"metrics_{name}"] == record[f"metrics_{name}"] == ("" if value is None else str(value))
 
 
-async def until(path: Path) -> None:
-    async with asyncio.timeout(60):
-        while not path.exists():
-            await asyncio.sleep(0.01)
-
-
 # --- whole sessions ------------------------------------------------------------------------------------------------
 
 
@@ -201,7 +187,9 @@ def evaluate(params):
     session_id = await submit(store, settings, path)
     assert await finish(store, settings, session_id) is Status.SUCCESS
     await assert_recorded_once(store, session_id, tmp_path, 4)
-    outcomes = {result["params"]["c"]: result["reason"].partition(":")[0] for result in await recorded(store, session_id)}
+    outcomes = {
+        result["params"]["c"]: result["reason"].partition(":")[0] for result in await recorded(store, session_id)
+    }
     assert outcomes == {"slow": "timeout", "fast": ""}
 
 
@@ -213,7 +201,7 @@ async def test_workers_on_a_small_space_evaluate_no_point_twice(
     session_id = await submit(store, settings, path)
     assert await finish(store, settings, session_id) is Status.SUCCESS
     points = {tuple(result["params"].values()) for result in await recorded(store, session_id)}
-    assert len(points) == 20  # the whole space of 2 × 5 × 2
+    assert len(points) == 20  # all that there are: 2 by 5 by 2
 
 
 async def test_a_space_that_is_used_up_is_repeated_and_the_log_says_so(
@@ -247,7 +235,7 @@ async def test_a_worker_killed_in_an_iteration_resumes_there_with_the_same_param
     session_id = await submit(store, settings, write(tmp_path, _GATED, optimizer="bayesian"))
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(finish(store, settings, session_id))
-        await until(tmp_path / "in-2-of-worker-1")
+        await until_file(tmp_path / "in-2-of-worker-1")
         job = (await store.get_jobs(session_id))[0]
         second = store.keys.iteration("paper", session_id, "worker-1", 2)
         before = (await store.read("HGETALL", second))["params"]
@@ -267,7 +255,7 @@ async def test_a_worker_told_to_stop_ends_its_iteration_and_begins_no_other(
     session_id = await submit(store, settings, write(tmp_path, _GATED, workers=1))
     async with supervisor(store, settings) as made, asyncio.TaskGroup() as tasks:
         running = tasks.create_task(made.run_session(session_id))
-        await until(tmp_path / "in-2-of-worker-1")
+        await until_file(tmp_path / "in-2-of-worker-1")
         made.interrupt()
         (tmp_path / "go").touch()
     assert running.result() is Status.RUNNING
@@ -283,7 +271,7 @@ async def test_an_iteration_that_outlasts_the_grace_is_abandoned_unrecorded(
     session_id = await submit(store, settings, write(tmp_path, _GATED, workers=1, grace=0.1))
     async with supervisor(store, settings) as made, asyncio.TaskGroup() as tasks:
         tasks.create_task(made.run_session(session_id))
-        await until(tmp_path / "in-2-of-worker-1")
+        await until_file(tmp_path / "in-2-of-worker-1")
         made.interrupt()
     (job,) = await store.get_jobs(session_id)
     assert (job.status, job.recorded) == (Status.PENDING, 1)
@@ -307,13 +295,13 @@ async def test_a_store_that_dies_is_brought_back_and_nothing_is_lost(
     keys = Keys(settings.env)
     async with RedisStore(address.url, keys, utc_now, settings.retention, address.revive) as store:
         session_id = await submit(store, settings, write(tmp_path, _GATED))
-        async with Supervisor(store, address.url, make_executor("local"), settings, utc_now, kind="run") as made:
-            async with asyncio.timeout(100), asyncio.TaskGroup() as tasks:
-                running = tasks.create_task(made.run_session(session_id))
-                await until(tmp_path / "in-2-of-worker-1")
-                server = int((await store.read("INFO", "server"))["process_id"])
-                os.kill(server, signal.SIGKILL)
-                (tmp_path / "go").touch()
+        made = Supervisor(store, address.url, make_executor("local"), settings, utc_now, kind="run")
+        async with asyncio.timeout(100), made, asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(made.run_session(session_id))
+            await until_file(tmp_path / "in-2-of-worker-1")
+            server = int((await store.read("INFO", "server"))["process_id"])
+            os.kill(server, signal.SIGKILL)
+            (tmp_path / "go").touch()
         assert running.result() is Status.SUCCESS
         await assert_recorded_once(store, session_id, tmp_path, 6)
         assert int((await store.read("INFO", "server"))["process_id"]) != server
@@ -449,9 +437,7 @@ async def test_workers_learn_from_each_other(store: RedisStore, settings: Settin
     pending = feed.refresh()
     assert [result.g for result in feed.results] == [2 * n for n in range(20)]
     config = load_tuning_config(one.tuning, "test")
-    optimizer = make_optimizer(
-        "bayesian", config.space, seed=one.seed, direction="minimize", grid_points=3, total=60
-    )
+    optimizer = make_optimizer("bayesian", config.space, seed=one.seed, direction="minimize", grid_points=3, total=60)
     alone, together = optimizer.suggest(41, [], {}), optimizer.suggest(41, feed.results, pending)
     assert alone != together
     records.begin(21, POINT, "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager, nullcontext
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from orchestrator.client import Client
     from orchestrator.domain.record import Submission
+    from orchestrator.domain.session import SessionSpec
     from orchestrator.settings import Settings
     from orchestrator.store.opening import StoreAddress
     from orchestrator.submission import SessionFile
@@ -109,15 +110,18 @@ def _begins(submission: Submission, client: Client, file: Path, output: Format) 
 def _renamed(session: SessionFile, given: Mapping[str, str], client: Client) -> SessionFile:
     """Give the session the first free id of ID, ID-2, ID-3, … and its CSVs the name that goes with it."""
     spec = session.spec
-    for number in count(1):
-        names = {} if number == 1 else {
-            "session_id": f"{spec.session_id}-{number}",
-            "base_output_csv": f"{spec.base_output_csv}-{number}",
-        }  # fmt: skip
-        tried, _ = load(session.path, {**given, **names})
-        if not client.find_record(tried.spec.session_id) and not taken_outputs(tried.spec, Path.cwd()):
-            return tried
-    raise AssertionError("numbers do not end")
+    numbered = (
+        load(
+            session.path,
+            {**given, "session_id": f"{spec.session_id}-{number}", "base_output_csv": f"{spec.base_output_csv}-{number}"},
+        )[0]
+        for number in count(2)
+    )
+    return next(each for each in chain([session], numbered) if _is_free(each.spec, client))
+
+
+def _is_free(spec: SessionSpec, client: Client) -> bool:
+    return not client.find_record(spec.session_id) and not taken_outputs(spec, Path.cwd())
 
 
 def _run(submission: Submission, address: StoreAddress, settings: Settings, output: Format, *, begins: bool) -> Outcome:

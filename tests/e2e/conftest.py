@@ -1,0 +1,141 @@
+"""The real `orch`, as a user runs it: its own processes, an embedded store, a state directory that vanishes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orchestrator.settings import load_settings
+from orchestrator.store.opening import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_PATIENCE = 60  # seconds until a test gives up; none of them is about time
+
+OBJECTIVE = """
+import pathlib, time
+
+HERE = pathlib.Path(__file__).parent
+
+def score(params):
+    with (HERE / "evaluated").open("a") as file:
+        file.write(f"{params['x']!r}\\n")
+    while (HERE / "hold").exists():
+        time.sleep(0.02)
+    if params["x"] > 0.6:
+        raise ValueError("too\\x1b[31m large")
+    return {"value": params["x"], "n": params["n"], "undefined": None}
+"""
+
+TUNING = """
+tuning:
+  method: random
+  seed: 42
+  search_space:
+    x: {type: float, bounds: [0.0, 1.0]}
+    n: {type: int, bounds: [1, 30]}
+    kind: {type: categorical, choices: [a, "b c"]}
+  objective: {kind: python, function: "objective:score", metric: value, direction: maximize}
+"""
+
+SESSION = """
+session_id: demo
+total_iterations: 6
+workers: 2
+config_path: tuning.yaml
+base_output_csv: out/demo
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Cli:
+    """A user in a directory with a session file, a tuning config and an objective."""
+
+    cwd: Path
+    environ: dict[str, str]
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def __call__(self, *args: str, **environ: str) -> Result:
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator", *args],
+            cwd=self.cwd,
+            env={**self.environ, **environ},
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *args: str, **options: Any) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator", *args],
+            cwd=self.cwd,
+            env=self.environ,
+            text=True,
+            **{"stdout": subprocess.PIPE, "stderr": (self.cwd / "stderr").open("w"), **options},
+        )
+        self.started.append(process)
+        return process
+
+    def write(self, name: str, text: str) -> None:
+        (self.cwd / name).write_text(text)
+
+    def read(self, name: str) -> str:
+        path = self.cwd / name
+        return path.read_text() if path.exists() else ""
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, self.read("stderr")
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[Cli]:
+    home = tmp_path / "home"
+    cwd = tmp_path / "work"
+    home.mkdir()
+    cwd.mkdir()
+    own = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE", "PATH", "PYTHON"))}
+    settings = {"HOME": str(home), "ORCH_STATE_DIR": str(tmp_path / "state"), "ORCH_MAX_JOBS": "2"}
+    user = Cli(cwd, {**own, **settings, "ORCH_RETRY_BACKOFF": "10ms", "COLUMNS": "80"})
+    user.write("objective.py", OBJECTIVE)
+    user.write("tuning.yaml", TUNING)
+    user.write("session.yaml", SESSION)
+    yield user
+    for process in user.started:
+        process.kill()
+        process.communicate()
+    if (tmp_path / "state" / "redis").exists():  # a server whose user was killed is stopped by the next who leaves
+        with open_store(load_settings(settings, cwd)):
+            pass
+
+
+@pytest.fixture
+def finished(cli: Cli) -> Cli:
+    """One finished session, `demo`: six iterations, of which at least one failed."""
+    done = cli("run", "session.yaml", "-o", "quiet")
+    assert (done.code, done.out) == (0, "SUCCESS\n"), done.err
+    return cli

@@ -1,0 +1,236 @@
+"""`orch status`, `results`, `best`, `rm`, `plan`: what they say of a session, in each form."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from tuning_worker.config import load_tuning_config
+
+if TYPE_CHECKING:
+    from e2e.conftest import Cli
+
+SLOW = ("typer", "pydantic", "redis", "structlog", "rich", "asyncio", "yaml", "orjson")
+
+FIELDS = set(
+    [
+        "schema",
+        "session_id",
+        "status",
+        "mode",
+        "env",
+        "optimizer",
+        "total_iterations",
+        "completed_iterations",
+        "failed_iterations",
+        "progress",
+        "workers",
+        "metrics",
+        "best",
+        "last_update",
+        "jobs",
+        "daemon",
+    ]
+)
+
+
+# --- status ---------------------------------------------------------------------------------------------------------
+
+
+def test_status_as_json_has_every_promised_field(finished: Cli):
+    status = finished("status", "demo", "-o", "json").json
+    assert set(status) >= FIELDS
+    assert status["schema"] == 1
+    assert (status["status"], status["progress"], status["completed_iterations"]) == ("SUCCESS", 1.0, 6)
+    assert status["metrics"] == ["n", "undefined", "value"]
+    assert status["last_update"].endswith("Z")
+    assert [job["status"] for job in status["jobs"]] == ["SUCCESS", "SUCCESS"]
+    assert status["daemon"] is False
+
+
+def test_status_for_people_fits_eighty_columns(finished: Cli):
+    shown = finished("status", "demo").out
+    assert "iterations   6 of 6 recorded (100%), 2 of them failed" in shown
+    assert "best         value = 0." in shown
+    assert "worker-2  SUCCESS   3/3" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_status_without_a_session_lists_the_env(finished: Cli):
+    listed = finished("status", "-o", "json").json
+    assert (listed["schema"], listed["env"]) == (1, "docker")
+    assert [session["session_id"] for session in listed["sessions"]] == ["demo"]
+    assert "jobs" not in listed["sessions"][0]  # nothing is shown that was not asked of the store
+    assert json.loads(finished("status", "-o", "jsonl").out)["status"] == "SUCCESS"
+    assert finished("status", "-o", "quiet").out == "demo\n"
+    assert "demo     SUCCESS   6/6       2" in finished("status").out
+    assert finished("status", "--env", "other").out == "no sessions in env other\n"
+
+
+def test_status_in_the_other_forms(finished: Cli):
+    assert yaml.safe_load(finished("status", "demo", "-o", "yaml").out)["session_id"] == "demo"
+    assert finished("status", "demo", "-ojson").json == finished("status", "demo", "--output=json").json  # typer; not
+    assert len(finished("status", "demo", "-o", "jsonl").out.splitlines()) == 1
+
+
+def test_status_where_nothing_was_ever_run(cli: Cli):
+    assert (cli("status").code, cli("status").out) == (0, "no sessions in env docker\n")
+    missing = cli("status", "demo")
+    assert (missing.code, missing.out) == (3, "")
+    assert missing.err.startswith("orch: there is no session")
+    assert not (cli.cwd.parent / "state").exists()  # a question leaves nothing
+
+
+def test_status_imports_nothing_slow(finished: Cli):
+    program = (
+        "import sys; sys.argv = ['orch', 'status', 'demo', '-o', 'json']; from orchestrator.cli import main; "
+        "code = main(); print('\\n'.join(sys.modules), file=sys.stderr); sys.exit(code)"
+    )
+    environ = {name: value for name, value in finished.environ.items() if not name.startswith("COVERAGE")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=finished.cwd, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not set(SLOW) & set(done.stderr.split())
+
+
+def test_unreachable_and_refused_stores(cli: Cli):
+    away = cli("status", ORCH_REDIS_URL="redis://127.0.0.1:1")
+    assert away.code == 4
+    assert "Connection refused" in away.err
+    assert cli("run", "session.yaml", ORCH_REDIS_URL="redis://127.0.0.1:1").code == 4
+    assert cli("status", ORCH_REDIS_URL="redis://example.invalid").code == 2
+
+
+# --- results and best -----------------------------------------------------------------------------------------------
+
+
+def test_results_are_in_order_or_ranked(finished: Cli):
+    everything = finished("results", "demo", "-o", "json").json
+    assert (everything["schema"], everything["metric"]) == (1, "value")
+    assert sorted(result["g"] for result in everything["results"]) == list(range(6))
+    values = [result["value"] for result in everything["results"] if result["value"] is not None]
+    top = finished("results", "demo", "--top", "2", "-o", "json").json["results"]
+    assert [result["value"] for result in top] == sorted(values, reverse=True)[:2]
+    by_n = finished("results", "demo", "--metric", "n", "-o", "jsonl").out.splitlines()
+    ns = [json.loads(line)["metrics"].get("n") for line in by_n]
+    known = [n for n in ns if n is not None]
+    assert ns == [*sorted(known, reverse=True), None, None]  # what failed comes last
+
+
+def test_results_for_people(finished: Cli):
+    shown = finished("results", "demo", "--top", "6").out.splitlines()
+    assert shown[0].split() == ["G", "WORKER", "ITERATION", "STATUS", "VALUE", "x", "n", "kind", "REASON"]
+    assert shown[-1].endswith("ValueError: too\\x1b[31m large")
+    assert len(finished("results", "demo", "-o", "quiet").out.splitlines()) == 6
+
+
+def test_results_of_a_metric_that_is_not_there(finished: Cli):
+    refused = finished("results", "demo", "--metric", "nope")
+    assert refused.code == 2
+    assert "it has: n, undefined, value" in refused.err
+    assert finished("results", "other").code == 3
+
+
+def test_best_is_a_piece_of_a_tuning_config_that_loads(finished: Cli):
+    best = finished("best", "demo", "-o", "json").json
+    fragment = finished("best", "demo").out
+    assert f"# The best of session demo: value = {best['value']:.6g} (maximize)" in fragment
+    objective = '  objective: {kind: python, function: "m:f", metric: value, direction: maximize}\n'
+    pinned = load_tuning_config(fragment + objective, "best.yaml").space
+    assert {name: each.grid(1)[0] for name, each in pinned.dimensions.items()} == best["params"]
+    assert finished("best", "demo", "-o", "quiet").out.startswith("x=0.")
+
+
+def test_best_and_results_where_there_is_none(cli: Cli):
+    cli.write("command.yaml", "session_id: c\nworkers: 1\nworker_command: ['true']\n")
+    assert cli("run", "command.yaml", "-o", "quiet").code == 0
+    none = cli("best", "c")
+    assert none.code == 3
+    assert "a worker_command records no iterations" in none.err
+    assert cli("results", "c").out == "nothing is recorded yet\n"
+    cli.write("tuning.yaml", cli.read("tuning.yaml").replace("[0.0, 1.0]", "[0.8, 1.0]"))
+    assert cli("run", "session.yaml", "--total-iterations", "2", "-o", "quiet").code == 1
+    failed = cli("best", "demo")
+    assert failed.code == 3
+    assert "all 2 recorded iterations failed" in failed.err
+
+
+# --- rm -------------------------------------------------------------------------------------------------------------
+
+
+def test_rm_keeps_the_files_and_says_so(finished: Cli):
+    removed = finished("rm", "demo", "-o", "json").json
+    assert removed["removed"] == []
+    assert [Path(path).name for path in removed["kept"]] == ["demo_worker-1.csv", "demo_worker-2.csv", "demo"]
+    assert all(Path(path).exists() for path in removed["kept"])
+    assert finished("status", "demo").code == 3
+    assert finished("rm", "demo").code == 3
+
+
+def test_rm_with_files_leaves_nothing_and_frees_the_name(finished: Cli):
+    removed = finished("rm", "demo", "--files").out
+    assert "removed  session demo" in removed
+    assert "demo_worker-1.csv" in removed
+    assert not list((finished.cwd / "out").iterdir())
+    assert not (finished.cwd.parent / "state/logs/docker/demo").exists()
+    assert finished("run", "session.yaml", "--total-iterations", "1", "-o", "quiet").code == 0
+
+
+# --- plan -----------------------------------------------------------------------------------------------------------
+
+
+def test_plan_deals_the_iterations_and_records_nothing(cli: Cli):
+    plan = cli("plan", "session.yaml", "--total-iterations", "10", "--workers", "3", "-o", "json").json
+    assert [job["iterations"] for job in plan["jobs"]] == [4, 3, 3]
+    assert (plan["schema"], plan["optimizer"], plan["seed"], plan["metric"]) == (1, "random", 42, "value")
+    assert plan["notes"] == []
+    assert not (cli.cwd.parent / "state").exists()
+    assert not (cli.cwd / "out").exists()
+
+
+def test_plan_for_people(cli: Cli):
+    shown = cli("plan", "session.yaml", "--workers", "8", "--optimizer", "grid", "--set", "seed=7").out
+    assert "plan       6 iterations over 6 jobs" in shown
+    assert "optimizer  grid, seed 7" in shown
+    assert "2 workers of 8 get no job: there are fewer iterations" in shown
+    assert "the grid has 18 points: a selection, by the seed, is evaluated" in shown
+    assert "worker-6           1  out/demo_worker-6.csv" in shown
+    assert "each is evaluated" in cli("plan", "session.yaml", "--set", "total_iterations=18", "--optimizer", "grid").out
+
+
+def test_plan_says_what_is_taken(finished: Cli):
+    shown = finished("plan", "session.yaml").out
+    assert "out/demo_worker-1.csv is there already, and 1 more" in shown
+    assert "session demo is in the store already (SUCCESS)" in shown
+    assert "session other" not in finished("plan", "session.yaml", "--session-id", "other").out
+
+
+def test_plan_of_a_command_and_of_very_many_jobs(cli: Cli):
+    cli.write("command.yaml", "session_id: c\nworkers: 50\nworker_command: ['true']\n")
+    shown = cli("plan", "command.yaml").out
+    assert "plan       50 jobs" in shown
+    assert "… and 10 more jobs: -o json has them all" in shown
+    assert len(cli("plan", "command.yaml", "-o", "quiet").out.splitlines()) == 50
+
+
+def test_plan_without_its_store(cli: Cli):
+    shown = cli("plan", "session.yaml", ORCH_REDIS_URL="redis://127.0.0.1:1")
+    assert shown.code == 0
+    assert "could not be asked" in shown.out
+
+
+def test_plan_shows_all_that_is_wrong(cli: Cli):
+    cli.write("bad.yaml", "session_id: Bad\ntotal_iteration: 6\nworkers: 0\n")
+    refused = cli("plan", "bad.yaml")
+    assert refused.code == 2
+    assert refused.err.startswith("orch: 4 problems:\nbad.yaml:")
+    assert "did you mean 'total_iterations'?" in refused.err
+    cli.write("tuning.yaml", cli.read("tuning.yaml").replace("random", "randm"))
+    assert cli("plan", "session.yaml").code == 2
+    assert cli("plan", "missing.yaml").code == 2

@@ -1,0 +1,263 @@
+"""The daemon in this process: which sessions it takes, and what other shells can want of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orchestrator.clock import utc_now
+from orchestrator.domain.job import Status
+from orchestrator.errors import NotFoundError, StateError
+from orchestrator.store import calls
+from orchestrator.supervisor.daemon import Daemon
+from orchestrator.supervisor.systemd import Notifier
+from support.sessions import WAITS, alive, make_supervisor, submit, supervisor, until_file
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from orchestrator.settings import Settings
+    from orchestrator.store.lease import Lease
+    from orchestrator.store.redis import RedisStore
+
+
+class Running:
+    """A daemon that runs in this process."""
+
+    def __init__(self, store: RedisStore, settings: Settings) -> None:
+        self.supervisor = make_supervisor(store, settings, "daemon")
+        self.ready = asyncio.Event()
+        self.standby: list[Lease] = []
+        self.daemon = Daemon(self.supervisor, store, settings, self.ready.set, self.standby.append)
+
+
+@asynccontextmanager
+async def serving(store: RedisStore, settings: Settings, *, ready: bool = True) -> AsyncIterator[Running]:
+    made = Running(store, settings)
+    async with asyncio.timeout(100), made.supervisor, asyncio.TaskGroup() as tasks:
+        tasks.create_task(made.daemon.run())
+        if ready:
+            await made.ready.wait()
+        try:
+            yield made
+        finally:
+            made.supervisor.interrupt()
+
+
+async def ended(store: RedisStore, session_id: str) -> Status:
+    while not (status := Status((await store.get_session(session_id))["status"])).terminal:
+        await asyncio.sleep(0.01)
+    return status
+
+
+async def cancel(store: RedisStore, session_id: str, worker_id: str = "", **more: Any) -> calls.Cancelled:
+    wish = {"reason": "cancelled:ann: enough", "grace": None, "actor": "ann", **more}
+    wanted = calls.Cancellation(session_id=session_id, worker_id=worker_id, **wish)
+    return await store.do(calls.cancel(store.keys, wanted, utc_now(), more.get("retention", _MONTH)))
+
+
+_MONTH = timedelta(days=30)
+
+
+async def test_it_runs_what_waits_and_what_comes(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
+    before = await submit(store, tmp_path, "print('before')")
+    async with serving(store, settings):
+        after = await submit(store, tmp_path, "print('after')")
+        assert await ended(store, before) is Status.SUCCESS
+        assert await ended(store, after) is Status.SUCCESS
+
+
+async def test_ten_sessions_at_once(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
+    async with serving(store, settings) as daemon:
+        names = [await submit(store, tmp_path, "pass", workers=3, total_iterations=3) for _ in range(10)]
+        assert [await ended(store, name) for name in names] == [Status.SUCCESS] * 10
+        assert daemon.supervisor.slots.held.total() == 0
+
+
+async def test_a_second_daemon_stands_by_and_takes_over(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
+    quick = replace(settings, lease_ttl=settings.lease_ttl / 20)
+    first, second = Running(store, quick), Running(store, quick)
+    async with asyncio.timeout(100), first.supervisor, second.supervisor, asyncio.TaskGroup() as tasks:
+        tasks.create_task(first.daemon.run())
+        await first.ready.wait()
+        tasks.create_task(second.daemon.run())
+        while not second.standby:
+            await asyncio.sleep(0.01)
+        assert second.standby[0].pid == os.getpid()
+        assert second.standby[0].host == socket.gethostname()
+        session_id = await submit(store, tmp_path, "print(1)")
+        assert await ended(store, session_id) is Status.SUCCESS
+        assert not second.ready.is_set()
+        first.supervisor.interrupt()
+        await second.ready.wait()
+        session_id = await submit(store, tmp_path, "print(2)")
+        assert await ended(store, session_id) is Status.SUCCESS
+        second.supervisor.interrupt()
+    assert await store.read("EXISTS", store.keys.daemon) == 0
+
+
+async def test_a_session_that_somebody_runs_in_the_foreground_is_left_alone(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    session_id = await submit(store, tmp_path, WAITS)
+    async with supervisor(store, settings) as run, asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(run.run_session(session_id))
+        await until_file(tmp_path / "started-1")
+        async with serving(store, settings) as daemon:
+            assert session_id not in daemon.supervisor.sessions
+        (tmp_path / "go").touch()
+    assert running.result() is Status.SUCCESS
+    (job,) = await store.get_jobs(session_id)
+    assert job.attempt == 1
+
+
+async def test_stopping_leaves_everything_resumable(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
+    session_id = await submit(store, tmp_path, WAITS, workers=2, total_iterations=2)
+    async with serving(store, settings):
+        await until_file(tmp_path / "started-1")
+    jobs = await store.get_jobs(session_id)
+    assert {job.status for job in jobs} == {Status.PENDING}
+    assert [alive(job.job_id) for job in jobs] == [[], []]
+    (tmp_path / "go").touch()
+    async with serving(store, settings):
+        assert await ended(store, session_id) is Status.SUCCESS
+
+
+# --- wishes --------------------------------------------------------------------------------------------------------
+
+
+async def test_cancelling_what_waits_needs_no_daemon(store: RedisStore, tmp_path: Path) -> None:
+    session_id = await submit(store, tmp_path, "print(1)", workers=3, total_iterations=3)
+    assert await cancel(store, session_id) == calls.Cancelled(cancelled=3, told=0)
+    fields = await store.get_session(session_id)
+    assert (fields["status"], fields["jobs_CANCELLED"], fields["jobs_PENDING"]) == ("CANCELLED", "3", "0")
+    assert {job.reason for job in await store.get_jobs(session_id)} == {"cancelled:ann: enough"}
+    with pytest.raises(StateError, match="has ended: it is CANCELLED"):
+        await cancel(store, session_id)
+    with pytest.raises(NotFoundError):
+        await cancel(store, "nobody")
+
+
+async def test_cancelling_what_runs_stops_it_and_all_that_it_started(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    script = "import subprocess, sys\nsubprocess.Popen(['sleep', '600'])\n" + WAITS
+    session_id = await submit(store, tmp_path, script)
+    async with serving(store, settings):
+        await until_file(tmp_path / "started-1")
+        assert await cancel(store, session_id) == calls.Cancelled(cancelled=0, told=1)
+        assert await ended(store, session_id) is Status.CANCELLED
+    (job,) = await store.get_jobs(session_id)
+    assert (job.status, job.reason, job.attempt) == (Status.CANCELLED, "cancelled:ann: enough", 1)
+    assert alive(job.job_id) == []
+
+
+async def test_one_worker_can_be_cancelled_alone(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
+    session_id = await submit(store, tmp_path, WAITS, workers=2, total_iterations=2)
+    async with serving(store, settings):
+        await until_file(tmp_path / "started-1")
+        await cancel(store, session_id, "worker-2")
+        while not (await store.get_jobs(session_id))[1].status.terminal:
+            await asyncio.sleep(0.01)
+        (tmp_path / "go").touch()
+        assert await ended(store, session_id) is Status.CANCELLED
+    assert [job.status for job in await store.get_jobs(session_id)] == [Status.SUCCESS, Status.CANCELLED]
+    fresh = await submit(store, tmp_path, "pass")
+    with pytest.raises(NotFoundError, match="worker-9"):
+        await cancel(store, fresh, "worker-9")
+
+
+async def test_a_cancellation_survives_the_daemon(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
+    """It is wanted while the daemon is dead: the next one carries it out."""
+    session_id = await submit(store, tmp_path, WAITS)
+    await store.renew("dead", "{}", settings.lease_ttl, {})
+    adopted = await store.adopt(session_id, "dead")
+    assert isinstance(adopted, calls.Adopted)
+    (job,) = await store.get_jobs(session_id)
+    change = calls.Transition(
+        session_id=session_id,
+        job_id=job.job_id,
+        token=adopted.token,
+        op="x",
+        expected=Status.PENDING,
+        to=Status.RUNNING,
+        actor="dead",
+        fields={"attempt": 1},
+    )
+    await store.transition(change)
+    assert await cancel(store, session_id) == calls.Cancelled(cancelled=0, told=1)
+    await store.release("dead")
+    async with serving(store, settings):
+        assert await ended(store, session_id) is Status.CANCELLED
+
+
+async def test_a_paused_session_begins_nothing_until_it_is_resumed(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    paused, other = [await submit(store, tmp_path, "print(1)") for _ in range(2)]
+    await store.do(calls.pause(store.keys, paused, "ann", utc_now(), paused=True))
+    async with serving(store, settings):
+        assert await ended(store, other) is Status.SUCCESS
+        assert (await store.get_session(paused))["status"] == "PENDING"
+        await store.do(calls.pause(store.keys, paused, "ann", utc_now(), paused=False))
+        assert await ended(store, paused) is Status.SUCCESS
+
+
+async def test_retrying_runs_what_failed_again(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
+    script = """
+import os, pathlib, sys
+sys.exit(os.environ["ORCH_WORKER_ID"] == "worker-2" and not pathlib.Path("ok").exists())
+"""
+    session_id = await submit(store, tmp_path, script, workers=2, total_iterations=2, max_attempts=1)
+    async with serving(store, settings):
+        assert await ended(store, session_id) is Status.FAILED
+        (tmp_path / "ok").touch()
+        retried = await store.do(calls.retry(store.keys, session_id, "paper", "ann", utc_now()))
+        assert retried == calls.Retried(jobs=1, iterations=0)
+        assert await ended(store, session_id) is Status.SUCCESS
+    assert [job.attempt for job in await store.get_jobs(session_id)] == [1, 2]
+    with pytest.raises(StateError, match="nothing of session"):
+        await store.do(calls.retry(store.keys, session_id, "paper", "ann", utc_now()))
+
+
+async def test_settings_read_anew_change_how_many_run(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
+    session_id = await submit(store, tmp_path, WAITS, workers=2, total_iterations=2)
+    async with serving(store, replace(settings, max_jobs=1)) as daemon:
+        await until_file(tmp_path / "started-1")
+        daemon.supervisor.reconfigure(replace(settings, max_jobs=2))
+        while [job.status for job in await store.get_jobs(session_id)] != [Status.RUNNING] * 2:
+            await asyncio.sleep(0.01)
+        (tmp_path / "go").touch()
+        assert await ended(store, session_id) is Status.SUCCESS
+
+
+# --- systemd -------------------------------------------------------------------------------------------------------
+
+
+async def test_it_tells_systemd_what_it_is_doing(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(60)
+        environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000", "WATCHDOG_PID": "7"}
+        notifier = Notifier(environ, pid=7)
+        notifier.tell(READY=1, STATUS="serving")
+        assert manager.recv(999) == b"READY=1\nSTATUS=serving"
+        notifier.reloading()
+        assert manager.recv(999).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+        async with asyncio.TaskGroup() as tasks:
+            watchdog = tasks.create_task(notifier.run_watchdog())
+            loop = asyncio.get_running_loop()
+            for _ in range(3):
+                assert await loop.run_in_executor(None, manager.recv, 999) == b"WATCHDOG=1"
+            watchdog.cancel()
+    notifier.tell(READY=1)  # nobody listens: nothing happens
+    assert Notifier({**environ, "WATCHDOG_PID": "8"}, pid=7).watchdog is None
+    Notifier({}, pid=7).tell(READY=1)
