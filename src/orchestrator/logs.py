@@ -26,11 +26,20 @@ if TYPE_CHECKING:
     Event = MutableMapping[str, Any]
 
 EVENTS: Mapping[str, str] = {
+    "daemon.deposed": "another daemon serves the env now: this one stops its jobs and ends",
+    "daemon.ready": "the daemon serves its env; what others left behind is dealt with",
+    "daemon.reload_refused": "the settings that were read again cannot be used; those before stay in force",
+    "daemon.reloaded": "the settings were read again and are in force",
+    "daemon.standby": "another daemon serves the env; this one waits for its lease to lapse",
+    "daemon.stopped": "the daemon has ended in order",
+    "daemon.stopping": "the daemon was told to end: by which signal, and whether at once",
     "job.exited": "an attempt has ended: return code, signal, reason",
     "job.moved": "a job has a new status: terminal, or PENDING for its next attempt",
     "job.recovered": "a job that another supervisor left running was ended, to be attempted again",
+    "job.skipped": "a job that was to run is not run: somebody moved it meanwhile",
     "job.started": "an attempt runs: its pid",
     "session.adopted": "this supervisor serves the session from here on, with this token",
+    "session.left": "a session is not taken, as another supervisor serves it",
     "session.lost": "another supervisor serves the session now; nothing more is written here",
     "store.away": "the connection to the store is lost; writes wait, in order",
     "store.back": "the store answers again; what waited is sent",

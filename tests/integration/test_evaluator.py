@@ -559,7 +559,7 @@ def marked_by(worker_pid: int) -> list[int]:
     for pid in pids:
         try:
             fields[pid] = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
+        except OSError:  # pragma: no cover - it ended in these microseconds
             continue
     groups = {pid for pid, (_, parent, *_) in fields.items() if int(parent) == worker_pid}
     return [pid for pid, (_, _, group, *_) in fields.items() if int(group) in groups]

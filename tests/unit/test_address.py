@@ -48,7 +48,7 @@ def _who(user: str | None, password: str | None) -> str:
 
 @given(URLS)
 def test_a_url_means_what_it_means_to_redis_py(url: str) -> None:
-    theirs = parse_url(url)  # type: ignore[no-untyped-call]  # redis-py types the rest of itself
+    theirs = parse_url(url)
     ours = Address.parse(url)
     assert settings(ORCH_REDIS_URL=url).redis_url == url
     assert ours.username == theirs.get("username")
