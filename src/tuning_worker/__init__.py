@@ -1,0 +1,1 @@
+"""The program inside a job: suggests parameters, evaluates the objective, records every iteration."""

@@ -88,13 +88,14 @@ class Cli:
         return Result(done.returncode, done.stdout, done.stderr)
 
     def start(self, *args: str, **options: Any) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator", *args],
-            cwd=self.cwd,
-            env=self.environ,
-            text=True,
-            **{"stdout": subprocess.PIPE, "stderr": (self.cwd / "stderr").open("w"), **options},
-        )
+        with (self.cwd / "stderr").open("w") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "orchestrator", *args],
+                cwd=self.cwd,
+                env=self.environ,
+                text=True,
+                **{"stdout": subprocess.PIPE, "stderr": stderr, **options},
+            )
         self.started.append(process)
         return process
 
@@ -127,7 +128,9 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
     yield user
     for process in user.started:
         process.kill()
-        process.communicate()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
     if (tmp_path / "state" / "redis").exists():  # a server whose user was killed is stopped by the next who leaves
         with open_store(load_settings(settings, cwd)):
             pass

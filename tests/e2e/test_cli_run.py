@@ -82,7 +82,7 @@ def test_a_killed_run_goes_on_with_the_same_command_and_records_everything_once(
     run = cli.start("run", "session.yaml")
     cli.until(lambda: cli.read("evaluated").count("\n") == 2)
     run.kill()
-    run.communicate()
+    run.wait()
     assert cli("status", "demo", "-o", "quiet").out == "RUNNING\n"
     assert "served by nobody now" in cli("status", "demo").out
     (cli.cwd / "hold").unlink()
@@ -104,7 +104,9 @@ def test_a_signal_lets_iterations_finish_and_the_same_command_goes_on(cli: Cli, 
     run.send_signal(number)
     cli.until(lambda: "stopping: iterations that run have 30s to finish" in cli.read("stderr"))
     (cli.cwd / "hold").unlink()
-    out, _ = run.communicate()
+    assert run.stdout
+    out = run.stdout.read()
+    run.wait()
     assert run.returncode == 130
     assert "session     demo: interrupted" in out
     assert "the same command goes on from here" in out
@@ -122,7 +124,7 @@ def test_a_second_signal_is_immediate(cli: Cli, form: str):
     run.send_signal(signal.SIGINT)
     cli.until(lambda: "have 1h00m to finish" in cli.read("stderr"))
     run.send_signal(signal.SIGINT)
-    run.communicate()
+    run.wait()
     assert run.returncode == 130
     assert "stopping at once" in cli.read("stderr")
     job = cli("status", "stubborn", "-o", "json").json["jobs"][0]
@@ -167,7 +169,7 @@ def test_a_changed_tuning_config_is_said_and_changes_nothing(cli: Cli):
     run = cli.start("run", "session.yaml")
     cli.until(lambda: cli.read("evaluated").count("\n") == 2)
     run.kill()
-    run.communicate()
+    run.wait()
     (cli.cwd / "hold").unlink()
     cli.write("tuning.yaml", cli.read("tuning.yaml").replace("[0.0, 1.0]", "[5.0, 6.0]"))
     done = cli("run", "session.yaml")

@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator, PlainSerializer
 
 LONGEST = timedelta(days=3650)
 """No wait of ours is meant to be longer; far beyond it `timedelta` and the kernel's timers overflow."""
@@ -79,17 +76,3 @@ def _microseconds(text: str) -> Decimal:
 
 def _shortest(microseconds: int, unit: str) -> str:
     return f"{(Decimal(microseconds) / _UNITS[unit]).normalize():f}"
-
-
-def _positive(value: Any) -> timedelta:
-    duration = parse_duration(value)
-    if not duration:
-        raise ValueError("must be longer than 0 seconds")
-    return duration
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(to_seconds, when_used="json")]
-"""A pydantic field: zero or more. In JSON it is a number of seconds."""
-
-PositiveDuration = Annotated[timedelta, BeforeValidator(_positive), PlainSerializer(to_seconds, when_used="json")]
-"""A pydantic field: more than zero. In JSON it is a number of seconds."""

@@ -1,13 +1,15 @@
-"""The names and texts that a session file may hold, as pydantic fields: they become keys, files and arguments."""
+"""The names, texts and lengths of time that a session file may hold, as pydantic fields."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
+from orchestrator.domain.durations import parse_duration, to_seconds
 from orchestrator.domain.shown import is_text
 
 MAX_LABELS = 32
@@ -34,6 +36,13 @@ def check_name(name: str) -> str:
     if ".." in name:
         raise ValueError("must not hold '..'")
     return name
+
+
+def _positive(value: object) -> timedelta:
+    duration = parse_duration(value)
+    if not duration:
+        raise ValueError("must be longer than 0 seconds")
+    return duration
 
 
 def _check_optimizer(name: str) -> str:
@@ -117,3 +126,9 @@ Labels = Annotated[
 Variables = Annotated[
     Mapping[Annotated[str, AfterValidator(_check_variable)], Argument], AfterValidator(_check_variables)
 ]
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(to_seconds, when_used="json")]
+"""A pydantic field: zero or more. In JSON it is a number of seconds."""
+
+PositiveDuration = Annotated[timedelta, BeforeValidator(_positive), PlainSerializer(to_seconds, when_used="json")]
+"""A pydantic field: more than zero. In JSON it is a number of seconds."""

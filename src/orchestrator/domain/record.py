@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,8 @@ class Submission:
             for planned in plan_jobs(spec)
         ]
 
-    def record(self, jobs: Sequence[TuningJob], now: datetime) -> dict[str, object]:
-        """Return the fields of the session's record, all counters at their start."""
+    def record(self, jobs: Sequence[TuningJob], now: datetime, by: str = "") -> dict[str, object]:
+        """Return the fields of the session's record, all counters at their start; `by` hands it in."""
         spec = self.spec
         return {
             "session_id": spec.session_id,
@@ -73,10 +74,12 @@ class Submission:
             "direction": self.direction,
             "seed": self.seed,
             "priority": spec.priority,
+            "labels": json.dumps(dict(spec.labels)),
             "cwd": self.cwd,
             "spec": spec.model_dump_json(),
             "spec_hash": session_hash(spec),
             "tuning": self.tuning,
             "submitted_at": now,
+            "submitted_by": by,
             "last_update": now,
         }

@@ -12,14 +12,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from orchestrator.domain.annotations import members
 from orchestrator.domain.documents import Document, decode_document, parse_document, parse_value, validate
-from orchestrator.domain.durations import Duration, PositiveDuration  # noqa: TC001 - pydantic reads it at run time
 from orchestrator.domain.names import (  # noqa: TC001 - pydantic reads them at run time
     Command,
     CsvBase,
+    Duration,
     Labels,
     Line,
     Name,
     OptimizerName,
+    PositiveDuration,
     Variables,
 )
 from orchestrator.domain.shown import printable
@@ -81,7 +82,7 @@ class SessionSpec(BaseModel):
         description="Where results go: worker-1 writes <base_output_csv>_worker-1.csv.",
     )
     timeout: PositiveDuration | None = Field(
-        default=None, description="How long one attempt of a job may take: seconds, or a text such as 1h30m."
+        default=None, description="How long a job may take, all attempts together: seconds, or a text such as 1h30m."
     )
     iteration_timeout: PositiveDuration | None = Field(
         default=None, description="How long one iteration may take before it counts as failed."

@@ -1,0 +1,1 @@
+"""The durable facts, in Redis: its keys, its atomic writes, and the ways to reach it."""

@@ -286,7 +286,7 @@ def retry(keys: Keys, session_id: str, mode: str, actor: str, now: datetime) -> 
 
     return Call(
         script("retry"),
-        (*_session_keys(keys, session_id), keys.wake),
+        (*_session_keys(keys, session_id), keys.wake, keys.results(session_id)),
         (
             iso(now),
             session_id,

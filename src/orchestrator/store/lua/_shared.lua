@@ -30,7 +30,7 @@ local function terminal(status)
 end
 
 -- A session's status follows its jobs': RUNNING from the first start, terminal with the last end.
-local function follow_jobs(session, events, active, retention, session_id, now, now_ms, retention_ms)
+local function follow_jobs(session, events, active, retention, session_id, now, now_ms, retention_ms, actor)
   local before = redis.call('HGET', session, 'status')
   local counts = redis.call('HMGET', session, 'jobs_PENDING', 'jobs_RUNNING', 'jobs_FAILED', 'jobs_CANCELLED')
   local status = before
@@ -48,7 +48,7 @@ local function follow_jobs(session, events, active, retention, session_id, now, 
   end
   redis.call('HSET', session, 'status', status, 'last_update', now)
   if status ~= before then
-    event(events, now, 'event', 'session.' .. string.lower(status), 'from', before, 'to', status)
+    event(events, now, 'event', 'session.' .. string.lower(status), 'from', before, 'to', status, 'actor', actor)
     if terminal(status) then
       redis.call('HSET', session, 'finished_at', now)
       redis.call('SREM', active, session_id)

@@ -35,6 +35,6 @@ end
 if not found then
   return {'no_worker'}
 end
-follow_jobs(KEYS[1], KEYS[3], KEYS[4], KEYS[5], ARGV[4], ARGV[1], ARGV[2], ARGV[3])
+follow_jobs(KEYS[1], KEYS[3], KEYS[4], KEYS[5], ARGV[4], ARGV[1], ARGV[2], ARGV[3], ARGV[9])
 wake(KEYS[6], ARGV[4])
 return {'done', tostring(cancelled), tostring(told)}

@@ -16,7 +16,7 @@ local g, status, now, value = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 hset(KEYS[3], cjson.decode(ARGV[7]))
 redis.call('HSET', KEYS[3], 'status', status)
 redis.call('HDEL', KEYS[4], job[3])
-redis.call('XADD', KEYS[5], '*', 'result', ARGV[8])
+local entry = redis.call('XADD', KEYS[5], '*', 'result', ARGV[8])
 redis.call('HINCRBY', KEYS[2], 'recorded', 1)
 redis.call('HINCRBY', KEYS[1], 'completed_iterations', 1)
 redis.call('HSET', KEYS[1], 'last_update', now)
@@ -24,6 +24,7 @@ for _, name in ipairs(cjson.decode(ARGV[9])) do
   redis.call('SADD', KEYS[6], name)
 end
 if status == 'FAILED' then
+  redis.call('HSET', KEYS[3], 'entry', entry) -- where a retry finds the result that does not count any more
   redis.call('HINCRBY', KEYS[2], 'failed', 1)
   redis.call('HINCRBY', KEYS[1], 'failed_iterations', 1)
   return {'done'}

@@ -1,6 +1,6 @@
 -- The one way out of a terminal status: failed and cancelled jobs run again, and FAILED iterations are evaluated again
 -- with the parameters that they had.
--- KEYS  session jobs events active retention wake
+-- KEYS  session jobs events active retention wake results
 -- ARGV  now_iso session_id job_key_prefix iteration_key_pattern actor
 -- iteration_key_pattern: an iteration's key with {worker_id} and {iteration} in it.
 -- Gives {'done', jobs, iterations} | {'missing'} | {'running', status} | {'nothing'}
@@ -22,13 +22,17 @@ for _, job_id in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
     if failed > 0 then
       for iteration = 1, tonumber(job[3]) do
         local record = ARGV[4]:gsub('{worker_id}', job[2]):gsub('{iteration}', tostring(iteration))
-        if redis.call('HGET', record, 'status') == 'FAILED' then
+        local known = redis.call('HMGET', record, 'status', 'entry')
+        if known[1] == 'FAILED' then
           redis.call('HSET', record, 'status', 'RUNNING', 'retried_at', ARGV[1])
+          if known[2] then
+            redis.call('XDEL', KEYS[7], known[2])
+          end
           again = again + 1
         end
       end
-      redis.call('HINCRBY', key, 'recorded', -again)
-      redis.call('HINCRBY', key, 'failed', -again)
+      redis.call('HINCRBY', key, 'recorded', 0 - again) -- not -again: Redis 7.0 refuses a minus before a zero
+      redis.call('HINCRBY', key, 'failed', 0 - again)
     end
     redis.call('HSET', key, 'status', 'PENDING', 'failures', '0', 'reason', 'retry', 'retry_at', '', 'finished_at', '',
       'started_at', '', 'verdict', '', 'cancel', '')
@@ -42,8 +46,8 @@ end
 if jobs == 0 then
   return {'nothing'}
 end
-redis.call('HINCRBY', KEYS[1], 'completed_iterations', -iterations)
-redis.call('HINCRBY', KEYS[1], 'failed_iterations', -iterations)
+redis.call('HINCRBY', KEYS[1], 'completed_iterations', 0 - iterations)
+redis.call('HINCRBY', KEYS[1], 'failed_iterations', 0 - iterations)
 redis.call('HSET', KEYS[1], 'status', 'PENDING', 'last_update', ARGV[1])
 redis.call('HDEL', KEYS[1], 'finished_at', 'expires_at')
 redis.call('SADD', KEYS[4], ARGV[2])

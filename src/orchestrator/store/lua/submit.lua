@@ -12,13 +12,14 @@ if known[2] then
   return {'exists', known[1], known[2]}
 end
 redis.call('SET', KEYS[6], ARGV[1])
-hset(KEYS[1], cjson.decode(ARGV[5]))
+local session = cjson.decode(ARGV[5])
+hset(KEYS[1], session)
 for _, job in ipairs(cjson.decode(ARGV[6])) do
   redis.call('RPUSH', KEYS[2], job.job_id)
   hset(ARGV[7] .. job.job_id, job)
 end
 redis.call('ZADD', KEYS[4], ARGV[3], ARGV[4])
 redis.call('SADD', KEYS[5], ARGV[4])
-event(KEYS[3], ARGV[2], 'event', 'session.submitted', 'to', 'PENDING')
+event(KEYS[3], ARGV[2], 'event', 'session.submitted', 'to', 'PENDING', 'actor', session.submitted_by or '')
 wake(KEYS[7], ARGV[4])
 return {'created'}

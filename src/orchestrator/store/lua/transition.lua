@@ -34,5 +34,5 @@ redis.call('HINCRBY', KEYS[1], 'jobs_' .. to, 1)
 event(KEYS[3], now, 'event', 'job.' .. string.lower(to), 'worker_id', job[3], 'from', ARGV[3], 'to', to,
   'attempt', fields.attempt or job[4], 'reason', fields.reason or '', 'actor', ARGV[8])
 
-local status = follow_jobs(KEYS[1], KEYS[3], KEYS[4], KEYS[5], ARGV[7], now, ARGV[6], ARGV[10])
+local status = follow_jobs(KEYS[1], KEYS[3], KEYS[4], KEYS[5], ARGV[7], now, ARGV[6], ARGV[10], ARGV[8])
 return {'done', status, fields.token or job[5]}
