@@ -1,4 +1,4 @@
-"""What the verbs ask of the store: snapshots, results, and the removal of a session.
+"""What the verbs ask of the store: snapshots, results, events, and the removal of a session.
 
 It speaks over a `Wire`, not redis-py: `orch status` is polled, and everything here is one or two round trips.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hiredis import ReplyError
 
-from orchestrator.domain.job import TuningJob
+from orchestrator.domain.job import Status, TuningJob
 from orchestrator.domain.snapshot import SessionSnapshot
 from orchestrator.errors import NotFoundError, StateError, StoreUnreachableError
 from orchestrator.store import calls
@@ -23,76 +23,151 @@ from orchestrator.store.lease import Lease
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orchestrator.store.wire import Wire
 
 T = TypeVar("T")
 
 _CHUNK = 1000
 
 
+class Asked(Protocol):
+    """What answers: a `Wire`, or one that has patience with a store that is away (`follow.PatientWire`)."""
+
+    def pipeline(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[Any]:
+        """Send some commands at once and return their replies, in order."""
+        ...
+
+
 class Client:
     """One verb's view of the store."""
 
-    def __init__(self, wire: Wire, keys: Keys) -> None:
+    def __init__(self, wire: Asked, keys: Keys) -> None:
         self._wire = wire
         self.keys = keys
 
-    def get_session(self, session_id: str) -> SessionSnapshot:
-        """Return a session with its jobs; two round trips.
+    def get_session(self, session_id: str, *, jobs: bool = True) -> SessionSnapshot:
+        """Return a session, with its jobs unless those are not wanted; two round trips.
 
         Raises:
             NotFoundError: there is no such session.
         """
         keys = self.keys
-        raw, job_ids, metrics, daemon = self._ask(
+        raw, job_ids, metrics, daemon, paused = self.ask(
             ("HGETALL", keys.session(session_id)),
             ("LRANGE", keys.jobs(session_id), 0, -1),
             ("SMEMBERS", keys.metrics(session_id)),
             ("GET", keys.daemon),
+            ("GET", keys.paused),
         )
         if not raw:
-            raise NotFoundError(f"there is no session {session_id} in env {keys.env}: `orch status` lists them")
+            raise self._no_session(session_id)
         fields = _pairs(raw)
-        lease, *jobs = self._ask(
+        owner, serving, *hashes = self.ask(
             ("GET", keys.owner(fields.get("owner", ""))),
-            *(("HGETALL", keys.job(session_id, job_id)) for job_id in job_ids),
+            ("GET", keys.owner(daemon or "")),
+            *(("HGETALL", keys.job(session_id, job_id)) for job_id in (job_ids if jobs else ())),
         )
         return SessionSnapshot.from_hash(
             fields,
             metrics=tuple(sorted(metrics)),
-            jobs=tuple(TuningJob.from_hash(_pairs(job)) for job in jobs),
-            owner=asdict(owner) if lease and not (owner := Lease.parse(lease)).gone() else None,
-            daemon=daemon is not None,
+            jobs=tuple(TuningJob.from_hash(_pairs(job)) for job in hashes),
+            owner=_living(owner),
+            daemon=_living(serving),
+            env_paused=paused is not None,
         )
 
     def list_sessions(self) -> list[SessionSnapshot]:
-        """Return the env's sessions without their jobs, newest first; two round trips."""
-        names, daemon = self._ask(("ZREVRANGE", self.keys.sessions, 0, -1), ("GET", self.keys.daemon))
-        records = self._ask(*(("HGETALL", self.keys.session(name)) for name in names))
-        return [SessionSnapshot.from_hash(_pairs(raw), daemon=daemon is not None) for raw in records if raw]
+        """Return the env's sessions without their jobs, newest first; three round trips."""
+        keys = self.keys
+        names, daemon, paused = self.ask(
+            ("ZREVRANGE", keys.sessions, 0, -1), ("GET", keys.daemon), ("GET", keys.paused)
+        )
+        serving, *records = self.ask(
+            ("GET", keys.owner(daemon or "")), *(("HGETALL", keys.session(name)) for name in names)
+        )
+        found = [_pairs(raw) for raw in records if raw]
+        leases = self._leases({fields.get("owner", "") for fields in found if not Status(fields["status"]).terminal})
+        return [
+            SessionSnapshot.from_hash(
+                fields,
+                owner=leases.get(fields.get("owner", "")),
+                daemon=_living(serving),
+                env_paused=paused is not None,
+            )
+            for fields in found
+        ]
+
+    def get_status(self, session_id: str) -> Status:
+        """Return a session's status.
+
+        Raises:
+            NotFoundError: there is no such session.
+        """
+        (status,) = self.ask(("HGET", self.keys.session(session_id), "status"))
+        if status is None:
+            raise self._no_session(session_id)
+        return Status(status)
+
+    def fingerprint(self, session_id: str) -> tuple[object, ...]:
+        """Return what differs whenever a session, its jobs or who serves it do; one round trip."""
+        keys = self.keys
+        fields = ("status", "last_update", "completed_iterations", "owner")
+        counted, event, daemon, paused = self.ask(
+            ("HMGET", keys.session(session_id), *fields),
+            ("XREVRANGE", keys.events(session_id), "+", "-", "COUNT", 1),
+            ("GET", keys.daemon),
+            ("GET", keys.paused),
+        )
+        return (*counted, event and event[0][0], daemon, paused)
+
+    def find_daemon(self) -> Lease | None:
+        """Return who serves the env; None where no daemon does."""
+        (owner_id,) = self.ask(("GET", self.keys.daemon))
+        (lease,) = self.ask(("GET", self.keys.owner(owner_id or "")))
+        return found if lease and not (found := Lease.parse(lease)).gone() else None
 
     def find_record(self, session_id: str) -> dict[str, str]:
         """Return a session's fields as they are stored; empty where there is none."""
-        (raw,) = self._ask(("HGETALL", self.keys.session(session_id)))
+        (raw,) = self.ask(("HGETALL", self.keys.session(session_id)))
         return _pairs(raw)
+
+    def get_record(self, session_id: str) -> dict[str, str]:
+        """Return a session's fields as they are stored.
+
+        Raises:
+            NotFoundError: there is no such session.
+        """
+        if record := self.find_record(session_id):
+            return record
+        raise self._no_session(session_id)
 
     def iter_results(self, session_id: str) -> Iterator[dict[str, Any]]:
         """Yield a session's recorded iterations in the order they were recorded.
 
         Each has g, worker_id, iteration, status, value, params, metrics, timestamp, reason.
         """
+        for fields in self._entries(self.keys.results(session_id)):
+            yield json.loads(fields["result"])
+
+    def iter_events(self, session_id: str) -> Iterator[dict[str, str]]:
+        """Yield what happened to a session and its jobs, oldest first; very old events are gone.
+
+        Each has time, event and, where they apply, worker_id, from, to, attempt, reason, actor.
+        """
+        yield from self._entries(self.keys.events(session_id))
+
+    def _entries(self, key: str) -> Iterator[dict[str, str]]:
         last = "-"
         while True:
-            (entries,) = self._ask(("XRANGE", self.keys.results(session_id), last, "+", "COUNT", _CHUNK))
+            (entries,) = self.ask(("XRANGE", key, last, "+", "COUNT", _CHUNK))
             for entry_id, fields in entries:
                 last = f"({entry_id}"
-                yield json.loads(_pairs(fields)["result"])
+                yield _pairs(fields)
             if len(entries) < _CHUNK:
                 return
 
     def session_names(self, prefix: str) -> list[str]:
         """Return the ids of the env's sessions that begin so, newest first (for completion)."""
-        (names,) = self._ask(("ZREVRANGE", self.keys.sessions, 0, -1))
+        (names,) = self.ask(("ZREVRANGE", self.keys.sessions, 0, -1))
         return [name for name in names if name.startswith(prefix)]
 
     def remove(self, session_id: str) -> SessionSnapshot:
@@ -103,17 +178,25 @@ class Client:
             StateError: it is being run.
         """
         snapshot = self.get_session(session_id)
-        answer = self._do(calls.fence(self.keys, session_id))
+        answer = self.do(calls.fence(self.keys, session_id))
         if isinstance(answer, Owned) and Lease.parse(answer.lease).gone():
-            answer = self._do(calls.fence(self.keys, session_id, answer.owner_id))
+            answer = self.do(calls.fence(self.keys, session_id, answer.owner_id))
         if answer:
             raise StateError(f"session {session_id} is being run by {answer.owner_id}: stop that first")
         shares = ((job.job_id, job.worker_id, job.iterations or 0) for job in snapshot.jobs)
         names = self.keys.of_session(session_id, snapshot.mode, shares)
         while chunk := list(islice(names, _CHUNK)):
-            self._ask(("UNLINK", *chunk))
-        self._ask(("ZREM", self.keys.sessions, session_id), ("ZREM", self.keys.retention, session_id))
+            self.ask(("UNLINK", *chunk))
+        self.ask(("ZREM", self.keys.sessions, session_id), ("ZREM", self.keys.retention, session_id))
         return snapshot
+
+    def _no_session(self, session_id: str) -> NotFoundError:
+        return NotFoundError(f"there is no session {session_id} in env {self.keys.env}: `orch status` lists them")
+
+    def _leases(self, owners: set[str]) -> dict[str, dict[str, Any]]:
+        names = sorted(owners)
+        leases = self.ask(*(("GET", self.keys.owner(name)) for name in names))
+        return {name: living for name, lease in zip(names, leases, strict=True) if (living := _living(lease))}
 
     def check_schema(self) -> None:
         """Refuse a store that another version of the program wrote.
@@ -121,22 +204,43 @@ class Client:
         Raises:
             StateError: its schema version is not ours.
         """
-        (version,) = self._ask(("GET", self.keys.schema))
+        (version,) = self.ask(("GET", self.keys.schema))
         calls.check_schema(version or SCHEMA_VERSION)
 
-    def _do(self, call: Call[T]) -> T:
+    def do(self, call: Call[T]) -> T:
+        """Carry out an atomic write.
+
+        Raises:
+            OrchError: what the call's reading of the reply says.
+        """
         # EVAL, not EVALSHA: a verb runs a script once, and the server may not know it yet.
-        (reply,) = self._ask(("EVAL", call.script.text, str(len(call.keys)), *call.keys, *call.args))
+        (reply,) = self.ask(("EVAL", call.script.text, str(len(call.keys)), *call.keys, *call.args))
         return call.read(reply)
 
-    def _ask(self, *commands: Sequence[str | int]) -> list[Any]:
-        if not commands:
-            return []
-        replies = self._wire.pipeline(commands)
+    def ask(self, *commands: Sequence[str | int]) -> list[Any]:
+        """Send some commands at once and return their replies, in order.
+
+        Raises:
+            StoreUnreachableError: the store does not answer, or refuses.
+        """
+        replies = self.ask_leniently(*commands)
         for reply in replies:
             if isinstance(reply, ReplyError):
                 raise StoreUnreachableError(f"the store refuses: {reply}")
         return replies
+
+    def ask_leniently(self, *commands: Sequence[str | int]) -> list[Any]:
+        """Send some commands at once; a refusal is a `hiredis.ReplyError` among the replies.
+
+        Raises:
+            StoreUnreachableError: the store does not answer.
+        """
+        return self._wire.pipeline(commands) if commands else []
+
+
+def _living(lease: str | None) -> dict[str, Any] | None:
+    """Read a lease; None where there is none, or where its owner is known to be dead."""
+    return asdict(owner) if lease and not (owner := Lease.parse(lease)).gone() else None
 
 
 def _pairs(flat: Sequence[str]) -> dict[str, str]:

@@ -199,12 +199,11 @@ class ProcessTree:
         self._timer = self._loop.call_at(moment, self._kill)
 
     def _kill(self) -> None:
-        """Kill the main process and all that can be found; `wait` sees to what was started meanwhile."""
+        """Kill the main process and its group; `wait` sees to all that is then left."""
         main = self.identity.find()
         if main and main.alive:
-            left = self._leftovers.look(main, spare=self._spared())
+            self._leftovers.look(main, spare=self._spared())  # knows what is below it before that changes hands
             self._signal_group(signal.SIGKILL)
-            self._leftovers.strike(left)
 
     def _signal_group(self, number: signal.Signals) -> None:
         """Signal the group, where the main process was just seen: until it is collected, nobody else has its pid."""

@@ -138,7 +138,7 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
 
 @pytest.fixture
 def finished(cli: Cli) -> Cli:
-    """One finished session, `demo`: six iterations, of which at least one failed."""
+    """One finished session, `demo`: six iterations, of which two failed."""
     done = cli("run", "session.yaml", "-o", "quiet")
-    assert (done.code, done.out) == (0, "SUCCESS\n"), done.err
+    assert (done.code, done.out) == (0, "SUCCESS\n"), done.err + cli("status", "demo", "-o", "json").out
     return cli

@@ -245,3 +245,42 @@ def test_a_terminal_that_cannot_redraw_gets_lines(cli: Cli):
     assert code == 0
     assert "\x1b" not in sent
     assert "━" not in sent
+
+
+def server_pid(cli: Cli) -> int:
+    return int((cli.cwd.parent / "state/redis/redis.pid").read_text())
+
+
+def test_a_store_that_is_away_for_a_while_is_said_and_costs_nothing(cli: Cli):
+    cli.write("hold", "")
+    run = cli.start("run", "session.yaml")
+    cli.until(lambda: cli.read("evaluated").count("\n") == 2)
+    server = server_pid(cli)
+    os.kill(server, signal.SIGSTOP)
+    try:
+        (cli.cwd / "hold").unlink()
+        cli.until(lambda: "the store does not answer" in cli.read("stderr"))
+    finally:
+        os.kill(server, signal.SIGCONT)
+    assert run.wait() == 0
+    assert "the store answers again" in cli.read("stderr")
+    assert recorded(cli) == list(range(6))
+
+
+def test_a_third_signal_ends_a_run_whose_store_is_away(cli: Cli):
+    cli.write("stubborn.yaml", STUBBORN)
+    run = cli.start("run", "stubborn.yaml")
+    cli.until((cli.cwd / "started").exists)
+    server = server_pid(cli)
+    os.kill(server, signal.SIGSTOP)
+    try:
+        cli.until(lambda: "the store does not answer" in cli.read("stderr"))
+        run.send_signal(signal.SIGINT)
+        cli.until(lambda: "have 1h00m to finish" in cli.read("stderr"))
+        run.send_signal(signal.SIGINT)
+        cli.until(lambda: "stopping at once" in cli.read("stderr"))
+        run.send_signal(signal.SIGINT)
+        assert run.wait() == 130
+    finally:
+        os.kill(server, signal.SIGCONT)
+    assert "Traceback" not in cli.read("stderr")

@@ -349,13 +349,18 @@ ESCAPES = {
 
 
 @pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES)
-async def test_grandchildren_that_got_away_and_ignore_term_are_killed(launch: Launcher, escape: str) -> None:
+async def test_grandchildren_that_got_away_and_ignore_term_are_killed(
+    launch: Launcher,
+    adopting: bool,  # noqa: FBT001 - a fixture
+    escape: str,
+) -> None:
     tree = await launch.python(f"if os.fork() == 0: {escape}\n{STUBBORN}")
     pids = [int(line) for line in await launch.sink.lines(2)]
     await tree.stop(SOON)
     assert await tree.wait() == Exit(None, "SIGKILL", output_complete=True)
     assert launch.survivors() == []
     assert not any(map(lives, pids))
+    assert not (adopting and any(map(exists, pids))), "no zombie is left of what was handed to us"
 
 
 async def test_what_wiped_its_environment_is_known_by_its_parents(launch: Launcher) -> None:
@@ -415,20 +420,22 @@ async def test_what_outlives_its_parent_in_silence_is_killed_at_once(launch: Lau
     assert launch.survivors() == []
 
 
-async def test_a_wrapper_that_dies_of_term_does_not_cost_its_program_the_grace(launch: Launcher) -> None:
+@pytest.mark.parametrize("place", ["/dev/stdout", "file"])
+async def test_a_wrapper_that_dies_of_term_does_not_cost_its_program_the_grace(launch: Launcher, place: str) -> None:
     (launch.cwd / "program.py").write_text(
         "import os, signal, sys\n"
         "def end(*_):\n open('gate').read()\n os.write(1, b'finished\\n')\n sys.exit(0)\n"
-        "signal.signal(signal.SIGTERM, end)\nos.write(1, b'ready\\n')\nsignal.pause()\n"
+        "signal.signal(signal.SIGTERM, end)\nos.write(2, b'ready\\n')\nsignal.pause()\n"
     )
     os.mkfifo(launch.cwd / "gate")
-    tree = await launch.sh(f"{sys.executable} program.py; true", drain=NOW)
-    await launch.sink.lines(1)
+    tree = await launch.sh(f"{sys.executable} program.py >{place} 2>ready; true", drain=NOW)
+    await until(lambda: read_quietly(launch.cwd / "ready") != b"")
     await tree.stop(NEVER)
     waiting = asyncio.get_running_loop().create_task(tree.wait())
     await asyncio.to_thread((launch.cwd / "gate").write_text, "go on")
     assert await waiting == Exit(None, "SIGTERM", output_complete=True)
-    assert launch.sink.output["stdout"] == b"ready\nfinished\n"
+    written = launch.sink.output["stdout"] if place == "/dev/stdout" else (launch.cwd / "file").read_bytes()
+    assert written == b"finished\n"
 
 
 async def test_a_wrapper_that_dies_of_term_leaves_no_stubborn_program(launch: Launcher) -> None:
@@ -550,6 +557,18 @@ async def test_dead_orphans_that_no_tree_can_claim_are_collected(
 
 
 @pytest.mark.parametrize("adopting", ["adopting"], indirect=True)
+async def test_nobody_takes_the_exit_code_of_another_trees_main_process(
+    launch: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remnants, "_STRAY_AFTER", 0.0)
+    tree = await launch.sh("exit 3")
+    while lives(tree.identity.pid):  # the loop stands still, so asyncio has not collected it
+        pass
+    remnants.Leftovers("another job", 0).look(spare=ProcessTree._spared())  # what any other tree does at its end
+    assert await tree.wait() == Exit(3, None, output_complete=True)
+
+
+@pytest.mark.parametrize("adopting", ["adopting"], indirect=True)
 @pytest.mark.parametrize("looks_in_doubt", [2, 1000])
 async def test_a_process_that_shows_no_environment_while_it_starts_is_looked_at_again(
     launch: Launcher, monkeypatch: pytest.MonkeyPatch, looks_in_doubt: int
@@ -656,6 +675,14 @@ async def test_a_stranger_with_a_recycled_pid_lives_on(stranger: subprocess.Pope
     assert not earlier.is_alive()
     assert not replace(identity, boot_id="another boot").is_alive()
     assert stranger.poll() is None
+
+
+async def test_a_job_of_another_boot_left_nothing(launch: Launcher) -> None:
+    tree = await launch.sh("sleep 1000")
+    assert not await kill_remnant(replace(tree.identity, boot_id="another boot"), launch.marker)
+    assert tree.identity.is_alive()
+    await tree.stop(NOW)
+    await tree.wait()
 
 
 async def test_those_above_us_are_no_remnant(launch: Launcher, stranger: subprocess.Popen[bytes]) -> None:

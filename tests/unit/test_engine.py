@@ -136,6 +136,12 @@ def test_at_zero_latency_of_one_venue_its_leg_fills_at_once_and_the_other_later(
     assert run.wins == 0
 
 
+def test_while_an_order_is_under_way_only_what_was_wanted_counts_as_rejected() -> None:
+    late = replace(FREE, latency_ms=3000)
+    run = play(market(B_DEAR, LEVEL, B_DEAR, LEVEL, LEVEL), late, late, tolerance=0.1)
+    assert rejections(run) == {"in_flight": 1}
+
+
 def test_a_leg_whose_limit_is_left_is_missed_and_the_other_is_hedged_where_it_is_best() -> None:
     late = replace(FREE, latency_ms=1000)
     gone, then = (99.0, 101.0, 102.0, 104.0), (100.0, 101.0, 99.0, 101.0)
@@ -310,7 +316,9 @@ def test_the_days_loss_limit_stops_entries_until_midnight() -> None:
 
 
 def test_the_loss_limit_is_seen_on_quiet_rows_too() -> None:
-    run = play(market(B_DEAR, (90.0, 101.0, 100.0, 104.0), (99.0, 101.0, 99.5, 104.0), B_DEAR), max_daily_loss=5.0)
+    dip = (90.0, 101.0, 100.0, 104.0)
+    moved = (98.0, 101.0, 98.0, 101.0)  # both venues quote anew, so that no used size keeps the engine busy
+    run = play(market(B_DEAR, moved, LEVEL, dip, LEVEL, B_DEAR), max_daily_loss=5.0)
     assert [order.row for order in run.order_log] == [0]
     assert rejections(run) == {"loss_limit": 1}
 
@@ -333,6 +341,20 @@ def test_the_rate_has_two_sides() -> None:
     )  # what came in at B is valued at its bid as the coins there are
     run = play(market((63.0, 65.0, 103.0, 104.0), **rates), min_edge=0.0)
     assert run.order_log[0].edge == pytest.approx(63 / 62.4 - 1)
+
+
+def test_a_trade_wins_at_the_rate_that_its_money_flows_at() -> None:
+    # Selling at A for 63 what was bought at B for 104: that is 62.4 at the asked rate of 0.6, 63.44 at one of 0.61.
+    rows = (63.0, 65.0, 103.0, 104.0)
+    assert play(market(rows, fx_bid=[0.5], fx_ask=[0.6]), min_edge=-1.0).wins == 1
+    assert play(market(rows, fx_bid=[0.5], fx_ask=[0.61]), min_edge=-0.02).wins == 0
+
+
+def test_the_log_is_kept_if_asked_for() -> None:
+    quotes = market(B_DEAR, LEVEL)
+    logged, silent = (engine.simulate(quotes, (FREE, FREE), EAGER, log=log) for log in (True, False))
+    assert (silent.order_log, silent.fill_log) == ((), ())
+    assert silent == replace(logged, order_log=(), fill_log=())
 
 
 def test_a_hedge_compares_venues_in_one_currency() -> None:

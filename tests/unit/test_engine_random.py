@@ -63,7 +63,7 @@ class Reference:
         self.sums: defaultdict[str, Any] = defaultdict(int)
         self.rejected: Counter[str] = Counter()
         quote = self.quote(0, 0)
-        self.dust = 1e-6 * strategy.order_size / ((quote.bid + quote.ask) / 2)
+        self.dust = 1e-9 * strategy.order_size / ((quote.bid + quote.ask) / 2)
 
     def quote(self, row: int, venue: int) -> Quote:
         cells = self.columns[row]
@@ -322,7 +322,7 @@ def quotes(rng: random.Random, rows: int, *, sized: bool, foreign: bool) -> Mark
                 )
                 for side in ("bid", "ask"):
                     row[f"{side}_size_{venue}"] = rng.choice([0.0, 3 * rng.random()]) if sized else math.inf
-        row |= {"fx_bid": rate, "fx_ask": rate * (1.0001 if foreign else 1)}
+        row |= {"fx_bid": rate, "fx_ask": rate * (rng.choice([1, 1.0001, 1.002]) if foreign else 1)}
         for name, values in table.items():
             values.append({"ts": now, "seg": seg}.get(name, row.get(name, 0.0)))
     return make_market(table)

@@ -65,9 +65,9 @@ def run_checks(settings: Settings) -> list[Check]:
         *_store(settings),
         _pidfd(),
         _subreaper(),
-        _cgroup(Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")),
-        _disk(settings.state_dir),
-        _open_files(settings.max_jobs),
+        check_cgroup(Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")),
+        check_disk(settings.state_dir),
+        check_open_files(settings.max_jobs),
     ]
 
 
@@ -121,9 +121,9 @@ def _opened(settings: Settings, note: str) -> Iterator[Check]:
         return
     server = f"{facts.get('server_name', 'redis')} {facts.get('valkey_version') or facts.get('redis_version', '?')}"
     yield Check("store", State.OK, f"{server} at {where}, answers in {took:.2f} ms{note}")
-    yield _persistence(facts, "" if isinstance(policy, ReplyError) or not policy else policy[1])
-    yield _eviction(facts)
-    yield _schema(version)
+    yield check_persistence(facts, "" if isinstance(policy, ReplyError) or not policy else policy[1])
+    yield check_eviction(facts)
+    yield check_schema_version(version)
 
 
 def _facts(info: object) -> dict[str, str]:
@@ -131,7 +131,8 @@ def _facts(info: object) -> dict[str, str]:
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
-def _persistence(facts: dict[str, str], policy: str) -> Check:
+def check_persistence(facts: dict[str, str], policy: str) -> Check:
+    """Look at the facts of INFO, and at `appendfsync` (empty where the server does not tell)."""
     if facts.get("aof_enabled") != "1":
         return Check(
             "persistence", State.WARN, "append-only file off: when the server dies, what was recorded lately is lost"
@@ -143,14 +144,16 @@ def _persistence(facts: dict[str, str], policy: str) -> Check:
     return Check("persistence", State.OK, f"append-only file{f', fsync {policy}' if policy else ''}")
 
 
-def _eviction(facts: dict[str, str]) -> Check:
+def check_eviction(facts: dict[str, str]) -> Check:
+    """Look at the facts of INFO."""
     policy = facts.get("maxmemory_policy", "noeviction")
     if facts.get("maxmemory", "0") != "0" and policy != "noeviction":
         return Check("eviction", State.WARN, f"maxmemory-policy {policy}: a full server would drop records")
     return Check("eviction", State.OK, "the server drops nothing by itself")
 
 
-def _schema(version: str | None) -> Check:
+def check_schema_version(version: str | None) -> Check:
+    """Look at what the store says; None where it holds no session."""
     if version is None:
         return Check("schema", State.OK, "no session in this env yet")
     try:
@@ -180,7 +183,8 @@ def _subreaper() -> Check:
     return Check("subreaper", State.WARN, "not allowed: orphans of jobs are found by their mark alone")
 
 
-def _cgroup(mountinfo: str) -> Check:
+def check_cgroup(mountinfo: str) -> Check:
+    """Look for a cgroup v2 that we may use, among the mounts of proc_pid_mountinfo(5)."""
     mounts = [line.split(" - ", 1) for line in mountinfo.splitlines() if " - cgroup2 " in line]
     points = [mount[0].split()[4] for mount in mounts]
     for point in points:
@@ -190,16 +194,22 @@ def _cgroup(mountinfo: str) -> Check:
     return Check("cgroup v2", State.OK, f"{found}: jobs are stopped by group, descent and mark")
 
 
-def _disk(state_dir: Path) -> Check:
+def check_disk(state_dir: Path) -> Check:
+    """Look at the file system of a directory that may not be there yet."""
     there = next(folder for folder in (state_dir, *state_dir.parents) if folder.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
-        return Check("disk", State.BROKEN, f"{there} is not writable; set ORCH_STATE_DIR to a directory of your own")
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return Check(
+            "disk",
+            State.BROKEN,
+            f"{there} is no directory that we may write to; set ORCH_STATE_DIR to a directory of your own",
+        )
     free = shutil.disk_usage(there).free
     state = State.BROKEN if free < _LEAST_DISK else State.WARN if free < _LITTLE_DISK else State.OK
     return Check("disk", state, f"{free / _GIB:.1f} GiB free at {state_dir}")
 
 
-def _open_files(max_jobs: int) -> Check:
+def check_open_files(max_jobs: int) -> Check:
+    """Look whether so many jobs can be served at once."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = _FILES_OF_OUR_OWN + _FILES_EACH_JOB * max_jobs
     if soft != resource.RLIM_INFINITY and soft < needed:

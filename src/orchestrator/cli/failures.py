@@ -57,7 +57,9 @@ def _sentence(error: OrchError) -> str:
 
 
 def _unexpected(error: Exception) -> str:
-    what = f"{type(error).__name__}: {error}"
+    from orchestrator.settings import redact  # noqa: PLC0415 - rarely needed
+
+    what = redact(f"{type(error).__name__}: {error}")
     try:
         report = _write_report(error)
     except OSError:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.output import Format
+from orchestrator.domain.durations import parse_duration
 from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 
 def _complete_session(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -48,6 +52,20 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any field of the file, e.g. labels.team=core; may be repeated."),
 ]
+
+
+def length(option: str, text: str | None) -> timedelta | None:
+    """Return a length of time that an option gives: seconds, or a text such as 1h30m.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: {error}") from error
 
 
 def overrides(assignments: list[str] | None, **fields: str | int | None) -> dict[str, str]:

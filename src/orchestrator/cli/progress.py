@@ -72,7 +72,7 @@ class LineProgress:
             share = f", {job.recorded} of {job.iterations} recorded" if job.recorded else ""
             yield f"{job.worker_id} runs (attempt {job.attempt}{share})"
         elif job.status is Status.PENDING:
-            again = f"; again in {span(job.retry_at - job.finished_at)}" if job.retry_at and job.finished_at else ""
+            again = "; it is tried again" if job.retry_at else ""
             yield f"{job.worker_id} ended: {job.reason}{again}"
         else:
             yield f"{job.worker_id} ended: {job.status}{f' ({job.reason})' if job.reason else ''}"

@@ -113,7 +113,11 @@ def _renamed(session: SessionFile, given: Mapping[str, str], client: Client) -> 
     numbered = (
         load(
             session.path,
-            {**given, "session_id": f"{spec.session_id}-{number}", "base_output_csv": f"{spec.base_output_csv}-{number}"},
+            {
+                **given,
+                "session_id": f"{spec.session_id}-{number}",
+                "base_output_csv": f"{spec.base_output_csv}-{number}",
+            },
         )[0]
         for number in count(2)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,12 @@ class SessionSnapshot:
         total_iterations: None with `worker_command`, which counts none; so are the other counts.
         best: the result with the best value so far: g, worker_id, iteration, value, params, metrics, timestamp.
         metrics: the names of the metrics seen.
-        owner: who runs it now; None where nobody does.
-        daemon: whether a daemon serves this env.
+        labels: names and values that its file gave it.
+        submitted_by: who handed it in; empty where that is not known.
+        paused: it begins no job.
+        env_paused: its whole env begins none.
+        owner: who runs it now, as its lease says; None where nobody does.
+        daemon: who serves this env, as its lease says; None where no daemon does.
     """
 
     session_id: str
@@ -45,8 +49,12 @@ class SessionSnapshot:
     best: Mapping[str, Any] | None
     metrics: tuple[str, ...] = ()
     jobs: tuple[TuningJob, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    submitted_by: str = ""
+    paused: bool = False
+    env_paused: bool = False
     owner: Mapping[str, Any] | None = None
-    daemon: bool = False
+    daemon: Mapping[str, Any] | None = None
 
     @classmethod
     def from_hash(cls, raw: Mapping[str, str], **more: Any) -> SessionSnapshot:
@@ -71,6 +79,9 @@ class SessionSnapshot:
             finished_at=read_time(raw.get("finished_at", "")),
             last_update=read_time(raw.get("last_update", "")),
             best=json.loads(raw["best"]) if raw.get("best") else None,
+            labels=json.loads(raw.get("labels") or "{}"),
+            submitted_by=raw.get("submitted_by", ""),
+            paused=bool(raw.get("paused")),
             **more,
         )
 
@@ -114,10 +125,42 @@ class SessionSnapshot:
             "finished_at": _iso(self.finished_at),
             "last_update": _iso(self.last_update),
             "time_left_seconds": None if left is None else round(left.total_seconds(), 3),
-            "daemon": self.daemon,
+            "labels": dict(self.labels),
+            "submitted_by": self.submitted_by or None,
+            "paused": self.paused,
+            "env_paused": self.env_paused,
+            "waits_for": list(obstacles(self)),
+            "daemon": self.daemon is not None,
+            "daemon_process": self.daemon,
             "owner": self.owner,
-            "jobs": [job_json(job) for job in self.jobs],
+            "jobs": [{**job_json(job), "waits_for": waits_for(job, self, now)} for job in self.jobs],
         }
+
+
+def obstacles(session: SessionSnapshot) -> list[str]:
+    """Return what keeps a session from beginning any job: what it waits for, a phrase each."""
+    if session.status.terminal:
+        return []
+    found = []
+    if session.owner is None and session.daemon is None:
+        found.append(f"a daemon: none serves env {session.env}")
+    elif session.owner is None:
+        found.append("the daemon to take it")
+    if session.paused:
+        found.append(f"`orch resume {session.session_id}`")
+    if session.env_paused:
+        found.append(f"`orch resume`: all of env {session.env} is paused")
+    return found
+
+
+def waits_for(job: TuningJob, session: SessionSnapshot, now: datetime) -> str | None:
+    """Say what a PENDING job waits for; None for any other."""
+    if job.status is not Status.PENDING:
+        return None
+    found = obstacles(session)
+    if job.retry_at and job.retry_at > now:
+        found.append(f"{iso(job.retry_at)}, when it is tried again")
+    return " and ".join(found) or "a free slot"
 
 
 def job_json(job: TuningJob) -> dict[str, Any]:

@@ -78,6 +78,7 @@ class AttemptRunner:
             return Ended(error=str(error), intent=control.intent)
         finally:
             output.close()
+            self.tail.drain(job.session_id, job.job_id)
         log.info(
             "job.exited",
             session_id=job.session_id,

@@ -116,6 +116,8 @@ class Daemon:
             await self.supervisor.run_taken(session)
         except FencedError as error:
             log.warning("session.lost", session_id=session.session_id, why=str(error))
+        finally:
+            self._news.set()  # it may have been retried while it came to its end
 
     async def _run_keeper(self) -> None:
         """Keep the env; whoever has it now, when it was lost while the store was away, keeps it."""

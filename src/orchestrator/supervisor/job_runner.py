@@ -68,15 +68,27 @@ class JobRunner:
                     after = await self._run_attempt(session, job)
                 finally:
                     self.slots.release(session.session_id)
-                if isinstance(after, Finish) or after.delay is None or await self._drained_within(after.delay):
+                if isinstance(after, Finish) or after.delay is None or not await self._wait(session, job, after.delay):
                     return
-                await self.slots.acquire(session.session_id, session.spec.priority)
                 job = await self.store.get_job(job.session_id, job.job_id)
+                if job.cancel:  # it was told in the very moment in which its last attempt was judged
+                    await self.conclude(session, job, Ended(intent=job.cancel))
+                    return
+                await self.acquire(session)
         except FencedError:
             session.lose()
         except StateError as error:
             # Somebody moved it meanwhile: it was cancelled while it waited.
             log.info("job.skipped", session_id=job.session_id, worker_id=job.worker_id, why=str(error))
+
+    async def acquire(self, session: OwnedSession) -> None:
+        """Wait for a slot, and hold none for a session that is paused."""
+        while True:
+            await session.begins.wait()
+            await self.slots.acquire(session.session_id, session.spec.priority)
+            if session.begins.is_set():
+                return
+            self.slots.release(session.session_id)
 
     async def conclude(self, session: OwnedSession, job: TuningJob, ended: Ended) -> Finish | Again:
         """Decide what follows on an attempt's end, and write it.
@@ -140,7 +152,8 @@ class JobRunner:
             "executor": self.attempts.executor.name,
             **_NOTHING_YET,
         }
-        token = await self._move(session, job, Status.RUNNING, attempt, fields)
+        waiting = replace(job, status=Status.PENDING)  # whatever was read: nothing else can begin
+        token = await self._move(session, waiting, Status.RUNNING, attempt, fields)
         return replace(job, status=Status.RUNNING, attempt=attempt, started_at=started_at, token=token)
 
     async def _move(
@@ -160,11 +173,16 @@ class JobRunner:
         )
         return moved.token
 
-    async def _drained_within(self, delay: timedelta) -> bool:
-        """Wait for a retry's time; True where draining began first."""
+    async def _wait(self, session: OwnedSession, job: TuningJob, delay: timedelta) -> bool:
+        """Wait for a retry's time; False where there will be none here: the job was cancelled, or all of this ends."""
+        over = session.waiting[job.job_id] = asyncio.Event()
+        if self.draining.is_set() or session.lost:
+            over.set()
         try:
             async with asyncio.timeout(delay.total_seconds()):
-                await self.draining.wait()
+                await over.wait()
         except TimeoutError:
-            return False
-        return True
+            return True
+        finally:
+            del session.waiting[job.job_id]
+        return False

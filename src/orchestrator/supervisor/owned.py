@@ -24,6 +24,7 @@ class OwnedSession:
         python: the interpreter of its workers.
         seed: of its suggestions.
         controls: of the jobs that run, by job id.
+        waiting: of the jobs that wait to be tried again, what is set when they need not any more; by job id.
         lost: somebody else has taken it.
         begins: cleared while it is paused.
     """
@@ -34,6 +35,7 @@ class OwnedSession:
     python: str
     seed: int
     controls: dict[str, Control] = field(default_factory=dict)
+    waiting: dict[str, asyncio.Event] = field(default_factory=dict)
     lost: bool = False
     begins: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -41,6 +43,12 @@ class OwnedSession:
     def session_id(self) -> str:
         """Its name."""
         return self.spec.session_id
+
+    def hurry(self) -> None:
+        """Have whatever waits here look at how things are."""
+        self.begins.set()
+        for waiting in self.waiting.values():
+            waiting.set()
 
     def stop_jobs(self, intent: str, grace: timedelta | None = None) -> None:
         """Have all its running jobs end, within its own grace unless another is given."""
@@ -50,5 +58,5 @@ class OwnedSession:
     def lose(self) -> None:
         """Somebody else owns it: stop its jobs and write nothing more."""
         self.lost = True
-        self.begins.set()
+        self.hurry()
         self.stop_jobs("fenced")

@@ -9,6 +9,7 @@ import asyncio
 import random
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -152,7 +153,7 @@ class Supervisor:
         """Begin nothing new and stop what runs, resumable: within each session's grace, or `now`."""
         self.draining.set()
         for session in self.sessions.values():
-            session.begins.set()
+            session.hurry()
             session.stop_jobs("interrupted", timedelta(0) if now else None)
 
     def on_news(self, listener: Callable[[str | None], None]) -> None:
@@ -161,6 +162,9 @@ class Supervisor:
 
     def reconfigure(self, settings: Settings) -> None:
         """Take new settings for what begins from now on."""
+        self._settings = settings
+        self._jobs.settings = settings
+        self._jobs.attempts = replace(self._jobs.attempts, settings=settings)
         self.slots.resize(settings.max_jobs)
 
     # --- what is wanted -----------------------------------------------------------------------------------------
@@ -174,19 +178,25 @@ class Supervisor:
 
     async def _apply(self, session: OwnedSession) -> None:
         """Bring about what the store says is wanted of a session: whether it begins jobs, and which are to end."""
-        keys, running = self._store.keys, list(session.controls)
-        paused, all_paused, *wanted = await self._store.read_all(
+        keys, jobs = self._store.keys, [*session.controls, *session.waiting]
+        (paused, status), all_paused, *wanted = await self._store.read_all(
             [
-                ("HGET", keys.session(session.session_id), "paused"),
+                ("HMGET", keys.session(session.session_id), "paused", "status"),
                 ("GET", keys.paused),
-                *(("HMGET", keys.job(session.session_id, job_id), "cancel", "cancel_grace") for job_id in running),
+                *(
+                    ("HMGET", keys.job(session.session_id, job_id), "status", "cancel", "cancel_grace")
+                    for job_id in jobs
+                ),
             ]
         )
-        if (paused or all_paused) and not (self.draining.is_set() or session.lost):
+        over = self.draining.is_set() or session.lost or status is None or Status(status).terminal
+        if (paused or all_paused) and not over:
             session.begins.clear()
         else:
             session.begins.set()
-        for job_id, (cancel, grace) in zip(running, wanted, strict=True):
+        for job_id, (status, cancel, grace) in zip(jobs, wanted, strict=True):
+            if status != Status.PENDING and (waiting := session.waiting.get(job_id)):
+                waiting.set()
             if cancel and (control := session.controls.get(job_id)):
                 given = timedelta(milliseconds=int(grace)) if grace else session.spec.grace
                 control.stop(cancel, given)
@@ -221,9 +231,8 @@ class Supervisor:
             for job in jobs:
                 if job.status is not Status.PENDING:
                     continue
-                await session.begins.wait()
                 # A task is made when its slot is free: a hundred thousand waiting jobs are a list, not tasks.
-                await self.slots.acquire(session.session_id, session.spec.priority)
+                await self._jobs.acquire(session)
                 if self.draining.is_set() or session.lost:
                     self.slots.release(session.session_id)
                     break

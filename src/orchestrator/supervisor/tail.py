@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestrator.joblog import JobLog
+    from orchestrator.joblog import JobLog, Tail
     from orchestrator.store.redis import RedisStore
 
 _EVERY = timedelta(milliseconds=200)
 
 
 class TailPump:
-    """An async context manager. What does not fit a job's tail was cut from its front; the log file has it.
+    """An async context manager. What does not fit a job's tail is cut from its front and marked; the log file has it.
 
     Args:
         kept: how many records a job's tail holds.
@@ -52,6 +53,12 @@ class TailPump:
 
         return wake
 
+    def drain(self, session_id: str, job_id: str) -> None:
+        """Send what a job that has ended said last, before anybody is told that it has ended."""
+        key = self._store.keys.log(session_id, job_id)
+        if log := self._waiting.pop(key, None):
+            self._send(key, log)
+
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(_EVERY.total_seconds())
@@ -61,7 +68,19 @@ class TailPump:
         if self._store.away:
             return  # the logs keep the newest records meanwhile
         for key, log in self._waiting.items():
-            for record in log.take_tail().records:
-                self._store.post("XADD", key, "MAXLEN", "~", self._kept, "*", "record", record)
-            self._store.post("EXPIRE", key, round(self._retention.total_seconds()))
+            self._send(key, log)
         self._waiting.clear()
+
+    def _send(self, key: str, log: JobLog) -> None:
+        tail = log.take_tail()
+        records = [_mark(tail), *tail.records] if tail.dropped and tail.records else tail.records
+        for record in records:
+            self._store.post("XADD", key, "MAXLEN", "~", self._kept, "*", "record", record)
+        self._store.post("EXPIRE", key, round(self._retention.total_seconds()))
+
+
+def _mark(tail: Tail) -> bytes:
+    """Make the record that stands for those which came faster than they can be carried."""
+    first = json.loads(tail.records[0])
+    placed = {name: first[name] for name in ("time", "session_id", "worker_id", "attempt", "stream")}
+    return json.dumps({**placed, "lines": tail.dropped, "mark": "skipped"}).encode()

@@ -19,8 +19,8 @@ _LOOK_AGAIN = timedelta(seconds=5)
 async def wakes(store: RedisStore) -> AsyncIterator[str | None]:
     """Yield the id of each session of which something is wanted; None when it is time to look at all of them.
 
-    All are looked at in the beginning, when the whole env was paused or resumed, when nothing has come for a while, and when the server was away: a wake is a
-    hint that saves time, and what is wanted stands in the store.
+    All are looked at in the beginning, when the whole env was paused or resumed, when nothing has come for a while, and
+    when the server was away: a wake is a hint that saves time, and what is wanted stands in the store.
     """
     last = await store.last_wake()
     yield None

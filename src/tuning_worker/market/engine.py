@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tuning_worker.market.data import Floats, Market
     from tuning_worker.market.parameters import Strategy
 
-DUST = 1e-6
+DUST = 1e-9
 """The share of one order below which a quantity is rounding, not a position."""
 _KINDS: tuple[Kind, ...] = ("entry", "exit", "hedge")
 

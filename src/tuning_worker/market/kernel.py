@@ -221,8 +221,8 @@ def fill(tape: Tape, rules: Any, account: Any, i: int, venue: int) -> None:
         return
     net = price * (1 + side * rules.fee[venue])
     there = min(left(tape, account, i, venue, side), balance(rules, account, venue, side, net))
-    quantity = max(0.0, min(account.quantity[venue], there))
-    if quantity == 0:
+    quantity = min(account.quantity[venue], there)
+    if quantity <= 0:
         return
     account.cash[venue] -= side * quantity * net
     account.coins[venue] += side * quantity

@@ -1,0 +1,236 @@
+"""What the verbs write for people, decided purely: tables, lengths of time, progress, checks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.cli import checks
+from orchestrator.cli.checks import State
+from orchestrator.cli.output import Format, Shown, escaped, one_line, write
+from orchestrator.cli.polled import Asked, parse
+from orchestrator.cli.progress import LineProgress, NoProgress
+from orchestrator.cli.session_view import jobs_table, pace_line, session_table, status_line, time_line
+from orchestrator.cli.tables import columns, named, number, span
+from orchestrator.domain.job import Status, TuningJob
+from orchestrator.domain.snapshot import SessionSnapshot
+from orchestrator.errors import OrchError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def job(**fields: Any) -> TuningJob:
+    fixed = {
+        "job_id": fields.get("worker_id", "worker-1"), "session_id": "s", "worker_id": "worker-1", "iterations": 3,
+        "mode": "paper", "env": "docker", "optimizer": "random", "config_path": "c", "output_csv": "o",
+    }  # fmt: skip
+    return TuningJob(**{**fixed, **fields})
+
+
+def session(**fields: Any) -> SessionSnapshot:
+    fixed: dict[str, Any] = {
+        "session_id": "s", "status": "RUNNING", "mode": "paper", "env": "docker", "optimizer": "random",
+        "metric": "value", "direction": "maximize", "seed": "1", "workers": "2", "total_iterations": "200",
+        "completed_iterations": "0", "failed_iterations": "0",
+    }  # fmt: skip
+    more = {name: fields.pop(name) for name in ("jobs", "owner", "metrics") if name in fields}
+    return SessionSnapshot.from_hash({**fixed, **{name: str(value) for name, value in fields.items()}}, **more)
+
+
+# --- text -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.text())
+def test_nothing_that_a_terminal_obeys_gets_through(text: str):
+    assert all(line.isprintable() for line in escaped(text).split("\n"))
+    assert one_line(text).isprintable()
+    assert escaped("a\nb") == "a\nb"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (59.6, "1m00s"), (200, "3m20s"), (7500, "2h05m"), (273600, "3d4h"), (-5, "0s")]
+)
+def test_lengths_of_time(seconds: float, text: str):
+    assert span(timedelta(seconds=seconds)) == text
+
+
+def test_numbers():
+    assert [number(value) for value in (None, 1.23456789, 7, True, "a\x1b")] == ["-", "1.23457", "7", "true", "a\\x1b"]
+
+
+def test_columns_align_numbers_right_and_are_cut():
+    assert columns(("NAME", "N"), [("a", "1"), ("bcdef", "-10.5")]) == "NAME       N\na          1\nbcdef  -10.5"
+    assert columns(("NAME", "N"), [("abcdefgh", "x")], 6) == "NAME …\nabcde…"
+
+
+def test_named_values_wrap_and_skip_what_is_empty():
+    assert named([("a", "one two three"), ("bb", ""), ("ccc", "x\ny")], 12) == (
+        "a    one two\n     three\nccc  x\n     y"
+    )
+
+
+def test_the_forms_of_output(capsys: pytest.CaptureFixture[str]):
+    shown = Shown(
+        lambda: {"b": Status.SUCCESS, "a": "ü\x9b"}, lambda: "T\x1b", lambda: "", lambda: [{"n": 1}, {"n": 2}]
+    )
+    written = {}
+    for form in Format:
+        write(shown, form)
+        written[form] = capsys.readouterr().out
+    assert written == {
+        "table": "T\\x1b\n",
+        "json": '{\n  "b": "SUCCESS",\n  "a": "\\u00fc\\u009b"\n}\n',
+        "jsonl": '{"n": 1}\n{"n": 2}\n',
+        "yaml": 'b: SUCCESS\na: "\\xFC\\x9B"\n',
+        "quiet": "",
+    }
+
+
+def test_a_stdout_that_fails(monkeypatch: pytest.MonkeyPatch):
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        monkeypatch.setattr("sys.stdout", full)
+        with pytest.raises(OrchError, match="No space left"):
+            write(Shown(dict, lambda: "text", str), Format.TABLE)
+
+
+# --- the command line that is read by hand --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "asked"),
+    [
+        ("", Asked()),
+        ("demo", Asked("demo")),
+        ("demo -o json --env lab", Asked("demo", "lab", "json")),
+        ("--output=yaml demo", Asked("demo", None, "yaml")),
+        ("-o", None),
+        ("-o xml", None),
+        ("-ojson", None),
+        ("--env= demo", None),
+        ("a b", None),
+        ("--help", None),
+        ("-- demo", None),
+    ],
+)
+def test_usual_command_lines_are_read_and_others_are_left(line: str, asked: Asked | None):
+    assert parse(line.split()) == asked
+
+
+# --- sessions -------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_says_who_serves_it():
+    owner = {"kind": "run", "host": "h", "since": "then"}
+    assert status_line(session(owner=owner)) == "RUNNING, served by a run on h since then"
+    assert "served by nobody" in status_line(session())
+    assert status_line(session(status="FAILED")) == "FAILED"
+
+
+def test_the_pace_of_a_session():
+    begun = session(started_at="2026-03-01T11:59:00Z", completed_iterations=50)
+    assert pace_line(begun, NOW) == "1m00s, about 3m00s left"
+    assert pace_line(session(), NOW) == time_line(session(), NOW) == "not started"
+
+
+def test_of_very_many_jobs_those_that_need_a_look_are_shown():
+    many = [job(worker_id=f"worker-{n}", status=Status.SUCCESS) for n in range(1, 100)]
+    many[70] = replace(many[70], status=Status.FAILED, reason="exit:3\x1b", return_code=3)
+    shown = jobs_table(many, NOW, None).splitlines()
+    assert shown[1].startswith("worker-71  FAILED")
+    assert shown[1].endswith("exit:3\\x1b")
+    assert shown[-1] == "… and 59 more jobs: -o json has them all"
+
+
+def test_hostile_text_in_a_session_is_escaped():
+    best = '{"g": 0, "worker_id": "w", "iteration": 1, "value": 1.5, "params": {"a": "\\u001b[31m"}}'
+    shown = session_table(session(best=best, metric="m\x1b", metrics=("x\x9b",), jobs=(job(),)), NOW, 80)
+    assert "a=\\x1b[31m" in shown
+    assert escaped(shown) == shown
+
+
+# --- progress -------------------------------------------------------------------------------------------------------
+
+
+def test_lines_say_what_is_new_and_only_that(capsys: pytest.CaptureFixture[str]):
+    progress = LineProgress(timedelta(seconds=30))
+
+    def lines(**fields: Any) -> list[str]:
+        progress.show(session(**fields))
+        return capsys.readouterr().err.splitlines()
+
+    before = job(status=Status.RUNNING, attempt=1)
+    assert lines(jobs=(before,), completed_iterations=20) == []
+    assert lines(jobs=(before,), completed_iterations=21) == []  # 10.5 %
+    assert lines(jobs=(before,), completed_iterations=22) == ["orch: 22 of 200 iterations (11%)"]
+    again = replace(before, status=Status.PENDING, reason="exit:3", retry_at=NOW)
+    assert lines(jobs=(again,), completed_iterations=22) == ["orch: worker-1 ended: exit:3; it is tried again"]
+    second = replace(before, attempt=2, recorded=1)
+    assert lines(jobs=(second,), completed_iterations=22) == ["orch: worker-1 runs (attempt 2, 1 of 3 recorded)"]
+    ended = replace(second, status=Status.FAILED, reason="timeout")
+    assert lines(jobs=(ended,), completed_iterations=22) == ["orch: worker-1 ended: FAILED (timeout)"]
+    progress.away()
+    progress.away()
+    assert capsys.readouterr().err == "orch: the store does not answer; the workers wait to record\n"
+    assert lines(jobs=(ended,), completed_iterations=22) == ["orch: the store answers again"]
+
+
+def test_programs_are_told_of_an_interruption_alone(capsys: pytest.CaptureFixture[str]):
+    progress = NoProgress(timedelta(seconds=30))
+    progress.show(session())
+    progress.away()
+    assert capsys.readouterr().err == ""
+    progress.stopping(at_once=True)
+    assert capsys.readouterr().err == "orch: stopping at once; what is recorded is kept\n"
+
+
+# --- checks ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("facts", "policy", "state", "words"),
+    [
+        ({"aof_enabled": "1"}, "everysec", State.OK, "fsync everysec"),
+        ({"aof_enabled": "1"}, "", State.OK, "append-only file"),
+        ({"aof_enabled": "1"}, "no", State.WARN, "when the kernel likes"),
+        ({"aof_enabled": "0"}, "everysec", State.WARN, "is lost"),
+        ({"aof_enabled": "1", "aof_last_write_status": "err"}, "always", State.BROKEN, "cannot write"),
+    ],
+)
+def test_persistence(facts: dict[str, str], policy: str, state: State, words: str):
+    check = checks.check_persistence(facts, policy)
+    assert check.state is state
+    assert words in check.detail
+
+
+def test_a_server_that_drops_records():
+    dropping = checks.check_eviction({"maxmemory": "100", "maxmemory_policy": "allkeys-lru"})
+    assert dropping.state is State.WARN
+    assert checks.check_eviction({"maxmemory": "100", "maxmemory_policy": "noeviction"}).state is State.OK
+
+
+def test_schema():
+    assert checks.check_schema_version(None).state is State.OK
+    assert checks.check_schema_version("999").state is State.BROKEN
+
+
+def test_cgroups(tmp_path: Path):
+    line = f"36 25 0:30 / {tmp_path} rw shared:9 - cgroup2 cgroup2 rw\n"
+    assert "not mounted" in checks.check_cgroup("").detail
+    assert f"not writable at {tmp_path}" in checks.check_cgroup(line).detail
+    (tmp_path / "cgroup.procs").touch()
+    assert checks.check_cgroup(line).detail == f"writable at {tmp_path}"
+
+
+def test_disk_and_open_files(tmp_path: Path):
+    assert checks.check_disk(tmp_path / "not" / "yet").state is State.OK
+    (tmp_path / "file").touch()
+    assert checks.check_disk(tmp_path / "file").state is State.BROKEN
+    assert checks.check_open_files(10**9).state is State.WARN
