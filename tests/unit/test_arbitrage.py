@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from tuning_worker.config import load_tuning_config
 from tuning_worker.market import synth
 from tuning_worker.market.data import load_market
+from tuning_worker.market.engine import simulate
 from tuning_worker.market.metrics import METRICS
 from tuning_worker.market.parameters import PARAMETERS, Strategy, make_strategy, parameter_problems
 from tuning_worker.market.source import MarketDataError
@@ -234,6 +235,20 @@ def test_real_quotes_show_what_their_readme_says() -> None:
     for above, percent in ((0, 42.8), (5, 16.6), (10, 11.0), (15, 6.75), (20, 3.5), (30, 0.82), (50, 0.09)):
         assert 100 * np.mean(best > above) == pytest.approx(percent, abs=0.06)
     assert best.max() == pytest.approx(81.9, abs=0.1)
+
+
+@real
+def test_hitting_every_row_that_pays_once_earns_what_the_readme_says() -> None:
+    terms = {"latency_ms": 0, "quote": 1e9, "base": 1e5}
+    venues = {"venue_a": terms | {"fee_bps": 10}, "venue_b": terms | {"fee_bps": 5}}
+    objective = spec(**REAL_COSTS | venues).build(Path("/"))
+    strategy = make_strategy(
+        {"min_spread_pct": 0, "exit_spread_pct": 99, "order_size_usd": 1e9, "max_position_usd": 1e12}, "usd", 1
+    )
+    run = simulate(objective._market, objective._venues, strategy)
+    assert sum(run.cash) == pytest.approx(954, abs=1)
+    assert run.coins[0] > 0  # all of it bought at Binance.US and sold at Coinbase
+    assert sum(run.coins) == pytest.approx(0, abs=1e-9)
 
 
 @real

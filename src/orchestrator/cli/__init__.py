@@ -11,8 +11,11 @@ import sys
 
 from orchestrator.cli.failures import guarded
 
-VERBS = ("run", "plan", "status", "results", "best", "rm", "doctor", "version")
-"""In the order in which `orch --help` lists them. A new one is a file here and a word in this line."""
+VERBS = (
+    *("run", "plan", "daemon", "submit", "status", "logs", "wait", "results", "best"),
+    *("cancel", "retry", "pause", "resume", "list", "history", "rm", "doctor", "version"),
+)
+"""In the order in which `orch --help` lists them. A new one is a file here and a word in these lines."""
 
 PROGRAM = "orch"
 COMPLETION = "_ORCH_COMPLETE"

@@ -31,6 +31,7 @@ AnySession = Annotated[
     str | None,
     typer.Argument(metavar="SESSION", help="The session's id.", autocompletion=_complete_session),
 ]
+Worker = Annotated[str | None, typer.Option(metavar="WORKER", help="Only this one, e.g. worker-1.")]
 Env = Annotated[
     str | None,
     typer.Option("--env", metavar="ENV", help="The deployment to look in, instead of the one that is set."),

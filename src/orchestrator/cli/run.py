@@ -27,7 +27,7 @@ from orchestrator.cli.output import Format, write
 from orchestrator.cli.places import log_folder
 from orchestrator.cli.progress import LineProgress, NoProgress, say
 from orchestrator.cli.reading import connected
-from orchestrator.cli.resume import check_resumable
+from orchestrator.cli.resumable import check_resumable
 from orchestrator.cli.session_file import load
 from orchestrator.cli.summary import summary
 from orchestrator.clock import utc_now

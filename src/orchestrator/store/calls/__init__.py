@@ -1,0 +1,46 @@
+"""The store's atomic writes as typed calls: each names one Lua script, its keys and its arguments, and reads its reply.
+
+A call is plain data; whoever has a connection (asyncio or not) carries it out. Sending one again after a lost reply
+is safe: every script knows what it has done.
+"""
+
+from __future__ import annotations
+
+from orchestrator.store.calls.call import Call, dumps
+from orchestrator.store.calls.iterations import Begun, Place, Record, Recorded, Taken, begin, commit
+from orchestrator.store.calls.jobs import Moved, Transition, note, transition
+from orchestrator.store.calls.ownership import Adopted, Over, Owned, adopt, fence, renew, serve
+from orchestrator.store.calls.sessions import Existing, check_schema, submit
+from orchestrator.store.calls.wishes import Cancellation, Cancelled, Retried, cancel, pause, retry
+
+__all__ = [
+    "Adopted",
+    "Begun",
+    "Call",
+    "Cancellation",
+    "Cancelled",
+    "Existing",
+    "Moved",
+    "Over",
+    "Owned",
+    "Place",
+    "Record",
+    "Recorded",
+    "Retried",
+    "Taken",
+    "Transition",
+    "adopt",
+    "begin",
+    "cancel",
+    "check_schema",
+    "commit",
+    "dumps",
+    "fence",
+    "note",
+    "pause",
+    "renew",
+    "retry",
+    "serve",
+    "submit",
+    "transition",
+]

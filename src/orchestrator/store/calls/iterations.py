@@ -1,0 +1,151 @@
+"""An iteration begins, and is recorded: once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.clock import iso
+from orchestrator.domain.job import Status, to_hash
+from orchestrator.store.calls.call import Call, checked_by_job, dumps, script
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from orchestrator.store.keys import Keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an iteration stands.
+
+    Attributes:
+        token: the attempt's fencing token.
+        iteration: 1..n within its worker.
+        g: its global index, 0..total-1.
+    """
+
+    session_id: str
+    job_id: str
+    worker_id: str
+    mode: str
+    token: int
+    iteration: int
+    g: int
+
+    def key(self, keys: Keys) -> str:
+        """Return the key of its record."""
+        return keys.iteration(self.mode, self.session_id, self.worker_id, self.iteration)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The iteration may be evaluated, with these parameters (JSON): the given ones, or those stored before a crash."""
+
+    params: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Another iteration has claimed the same point."""
+
+    g: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The iteration is recorded already."""
+
+
+def begin(
+    keys: Keys, place: Place, params: Mapping[str, object], point: str, fields: Mapping[str, object]
+) -> Call[Begun | Taken | Recorded]:
+    """Store an iteration's parameters before they are evaluated, and claim their `point` unless that is empty.
+
+    Raises (when read):
+        FencedError: another attempt runs, or none.
+    """
+    given = dumps(params)
+
+    def read(rest: list[Any]) -> Begun | Taken | Recorded:
+        match rest:
+            case ["stored", stored]:
+                return Begun(stored)
+            case ["taken", g]:
+                return Taken(int(g))
+            case ["recorded"]:
+                return Recorded()
+            case _:
+                return Begun(given)
+
+    return Call(
+        script("begin"),
+        (
+            keys.job(place.session_id, place.job_id),
+            place.key(keys),
+            keys.candidates(place.session_id),
+            keys.points(place.session_id),
+        ),
+        (
+            str(place.token),
+            place.worker_id,
+            str(place.g),
+            point,
+            given,
+            dumps({"g": place.g, "params": dict(params)}),
+            dumps(to_hash(fields)),
+            dumps(to_hash({f"params_{name}": value for name, value in params.items()})),
+        ),
+        checked_by_job(read, place.job_id, whole=True),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is recorded of an iteration.
+
+    Attributes:
+        status: SUCCESS or FAILED.
+        value: the objective's; None where FAILED.
+        fields: the fields of its hash.
+        result: what the session's result stream shows of it, and what `best` keeps.
+    """
+
+    status: Status
+    value: float | None
+    direction: str
+    fields: Mapping[str, object]
+    result: Mapping[str, object]
+    metrics: Sequence[str]
+
+
+def commit(keys: Keys, place: Place, record: Record, now: datetime) -> Call[bool]:
+    """Record an iteration; the reply is False where it was recorded already (the first commit wins).
+
+    Raises (when read):
+        FencedError: another attempt runs, or none.
+    """
+    return Call(
+        script("commit"),
+        (
+            keys.session(place.session_id),
+            keys.job(place.session_id, place.job_id),
+            place.key(keys),
+            keys.candidates(place.session_id),
+            keys.results(place.session_id),
+            keys.metrics(place.session_id),
+        ),
+        (
+            str(place.token),
+            str(place.g),
+            record.status,
+            iso(now),
+            "" if record.value is None else repr(record.value),
+            record.direction,
+            dumps(to_hash(record.fields)),
+            dumps(record.result),
+            dumps(list(record.metrics)),
+        ),
+        checked_by_job(lambda rest: rest == ["done"], place.job_id, whole=True),
+    )
