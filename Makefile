@@ -69,11 +69,11 @@ clean: ## remove what the targets above made, but for the outputs
 
 # --- the virtual environment ----------------------------------------------------------------------------------------
 
-# An environment whose interpreter is gone, or was never finished, is made anew.
+# An environment that is there and works is taken as it is.
 $(VENV)/.made: scripts/find-python.sh
 	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || { \
 		python=$$(scripts/find-python.sh $(CANDIDATES)) && \
-		echo "making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV); }
+		echo "making $(VENV) with $$python" && "$$python" -m venv $(VENV); }
 	@touch $@
 
 # Hashes and versions are pinned, the tool that builds the project among them, so two clones get the same bytes.
@@ -89,6 +89,6 @@ $(VENV)/.for-work: $(VENV)/.for-use requirements-dev.lock
 	@touch $@
 
 .venv-lock/bin/uv: Makefile
-	python=$$(scripts/find-python.sh $(CANDIDATES)) && "$$python" -m venv --clear .venv-lock
+	python=$$(scripts/find-python.sh $(CANDIDATES)) && "$$python" -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet $(UV)
 	@touch $@

@@ -230,7 +230,7 @@ def test_documents_name_only_make_targets_that_there_are(path: Path):
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_documents_name_only_files_that_there_are(path: Path):
-    roots = [ROOT, ROOT / "src/orchestrator", ROOT / "src"]
+    roots = [ROOT, ROOT / "src", ROOT / "src/orchestrator", ROOT / "src/tuning_worker"]
     examples = {"NAME", "VERB", "utils"}
     for name in re.findall(r"`([\w./]+/[\w.]+\.(?:py|lua|yaml|sh)|\w+\.py)`", path.read_text(encoding="utf-8")):
         written = f"<!-- file: {name} -->" in path.read_text(encoding="utf-8")

@@ -280,7 +280,7 @@ def test_a_third_signal_ends_a_run_whose_store_is_away(cli: Cli):
         run.send_signal(signal.SIGINT)
         cli.until(lambda: "stopping at once" in cli.read("stderr"))
         run.send_signal(signal.SIGINT)
-        assert run.wait() == 130
+        assert run.wait() == -signal.SIGINT
     finally:
         os.kill(server, signal.SIGCONT)
     assert "Traceback" not in cli.read("stderr")

@@ -31,6 +31,7 @@ def _dispatch(argv: list[str]) -> int:
     if argv[:1] == ["status"] and COMPLETION not in os.environ:
         from orchestrator.cli import polled  # noqa: PLC0415 - the one verb that does without typer
 
+        argv = ["status", *polled.with_interval(argv[1:])]
         if asked := polled.parse(argv[1:]):
             polled.show_status(asked)
             return 0

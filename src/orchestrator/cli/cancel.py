@@ -27,7 +27,7 @@ Grace = Annotated[
 Now = Annotated[bool, typer.Option("--now", help="End what runs at once.")]
 
 
-def cancel(  # noqa: PLR0913, PLR0917 - an option is a parameter
+def cancel(
     session: Session,
     worker: Worker = None,
     reason: Reason = "",
@@ -67,9 +67,7 @@ def cancel(  # noqa: PLR0913, PLR0917 - an option is a parameter
         "reason": wish.reason,
         "durability": durability,
     }
-    shown = Shown(
-        document=lambda: document, table=lambda: _sentence(session, done), quiet=lambda: snapshot.status
-    )
+    shown = Shown(document=lambda: document, table=lambda: _sentence(session, done), quiet=lambda: snapshot.status)
     write(shown, output)
 
 

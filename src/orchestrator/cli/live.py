@@ -56,8 +56,7 @@ class LiveProgress:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        with suppress(OSError):
-            self._live.stop()
+        self._stop()
 
     def show(self, snapshot: SessionSnapshot) -> None:
         """Draw the session as it is."""
@@ -70,13 +69,21 @@ class LiveProgress:
         self._draw()
 
     def stopping(self, *, at_once: bool) -> None:
-        """Say it below the rest."""
+        """Say it below the rest; where the end is near, leave the terminal as it should be left."""
         self._notice = stopping_text(self._grace, at_once=at_once)
         self._draw()
+        if at_once:
+            self._stop()
 
     def _draw(self) -> None:
+        if not self._live.is_started:
+            return
         with suppress(OSError):  # the terminal is gone
             self._live.update(self._picture(), refresh=True)
+
+    def _stop(self) -> None:
+        with suppress(OSError):
+            self._live.stop()
 
     def _picture(self) -> RenderableType:
         parts = list(self._session(self._snapshot)) if self._snapshot else []

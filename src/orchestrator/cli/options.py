@@ -54,6 +54,10 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Any field of the file, e.g. labels.team=core; may be repeated."),
 ]
 
+New = Annotated[
+    bool, typer.Option("--new", help="Where the session id or its CSV is taken, take the next free: ID-2, ID-3, …")
+]
+
 
 def length(option: str, text: str | None) -> timedelta | None:
     """Return a length of time that an option gives: seconds, or a text such as 1h30m.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.output import Format, Shown, write
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from orchestrator.domain.snapshot import SessionSnapshot
 
 _LONG = {"-o": "output", "--output": "output", "--env": "env"}
+_WATCH = "--watch"
+_EVERY = "2"
 _FORMATS = frozenset(Format)
-_ONLY_OF_ONE = ("jobs", "metrics", "owner")
+_ONLY_OF_ONE = ("jobs", "metrics")
 """What the snapshots of a list do not have."""
 
 
@@ -30,11 +33,23 @@ class Asked:
     Attributes:
         session_id: None for the env's sessions.
         env: None for the one of the settings.
+        watch: how often to look again, seconds; None shows it once.
     """
 
     session_id: str | None = None
     env: str | None = None
     output: str = Format.TABLE
+    watch: float | None = None
+
+
+def with_interval(argv: Sequence[str]) -> list[str]:
+    """Put the usual number of seconds after a `--watch` that no number follows."""
+    words = []
+    for place, word in enumerate(argv):
+        words.append(word)
+        if word == _WATCH and not _is_number(argv[place + 1 : place + 2]):
+            words.append(_EVERY)
+    return words
 
 
 def parse(argv: Sequence[str]) -> Asked | None:
@@ -43,8 +58,14 @@ def parse(argv: Sequence[str]) -> Asked | None:
     words = iter(argv)
     for word in words:
         option, equals, value = word.partition("=")
-        if option in _LONG:
-            asked = replace(asked, **{_LONG[option]: value if equals else next(words, "")})
+        if option == _WATCH:
+            given = value if equals else next(words, "")
+            if not _is_number([given]):
+                return None
+            asked = replace(asked, watch=float(given))
+        elif option in _LONG:
+            given = value if equals else next(words, "")
+            asked = replace(asked, env=given) if _LONG[option] == "env" else replace(asked, output=given)
         elif word.startswith("-") or not word or asked.session_id is not None:
             return None
         else:
@@ -60,20 +81,26 @@ def show_status(asked: Asked) -> None:
         StoreUnreachableError: the store does not answer.
     """
     settings = settings_here(asked.env)
+    if asked.watch is not None:
+        from orchestrator.cli.watching import watch  # noqa: PLC0415 - who asks once need not wait for it
+
+        watch(asked.session_id, settings, Format(asked.output), timedelta(seconds=asked.watch))
+        return
     if asked.session_id is None:
         sessions: list[SessionSnapshot] = []
         if has_data(settings):
             with open_client(settings) as client:
                 sessions = client.list_sessions()
-        shown = _sessions(sessions, settings.env, utc_now())
+        shown = sessions_shown(sessions, settings.env, utc_now())
     else:
         with open_client(settings) as client:
             snapshot = client.get_session(asked.session_id)
-        shown = _session(snapshot, utc_now())
+        shown = session_shown(snapshot, utc_now())
     write(shown, Format(asked.output))
 
 
-def _session(snapshot: SessionSnapshot, now: datetime) -> Shown:
+def session_shown(snapshot: SessionSnapshot, now: datetime) -> Shown:
+    """Show a session."""
     return Shown(
         document=lambda: snapshot.as_json(now),
         table=lambda: session_table(snapshot, now, width()),
@@ -81,7 +108,9 @@ def _session(snapshot: SessionSnapshot, now: datetime) -> Shown:
     )
 
 
-def _sessions(sessions: Sequence[SessionSnapshot], env: str, now: datetime) -> Shown:
+def sessions_shown(sessions: Sequence[SessionSnapshot], env: str, now: datetime) -> Shown:
+    """Show some of an env's sessions."""
+
     def items() -> list[dict[str, Any]]:
         return [
             {key: value for key, value in snapshot.as_json(now).items() if key not in _ONLY_OF_ONE}
@@ -94,3 +123,7 @@ def _sessions(sessions: Sequence[SessionSnapshot], env: str, now: datetime) -> S
         quiet=lambda: "\n".join(snapshot.session_id for snapshot in sessions),
         items=items,
     )
+
+
+def _is_number(words: Sequence[str]) -> bool:
+    return len(words) == 1 and words[0].replace(".", "", 1).isdecimal() and float(words[0]) > 0

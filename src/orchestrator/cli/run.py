@@ -49,11 +49,6 @@ if TYPE_CHECKING:
     from orchestrator.submission import SessionFile
     from orchestrator.supervisor.foreground import Outcome, Watcher
 
-New = Annotated[
-    bool, typer.Option("--new", help="Where the session id or its CSV is taken, take the next free: ID-2, ID-3, …")
-]
-
-
 def run(  # noqa: PLR0913, PLR0917 - an option is a parameter
     file: File,
     session_id: SessionId = None,
@@ -68,7 +63,8 @@ def run(  # noqa: PLR0913, PLR0917 - an option is a parameter
 ) -> None:
     """Run a session in the foreground, to its end.
 
-    One that was interrupted goes on where it stopped.
+    One that was interrupted goes on where it stopped. Where a daemon serves the env, it runs the session, and Ctrl-C
+    only leaves it alone.
     """
     given = overrides(
         assignments,
@@ -83,9 +79,14 @@ def run(  # noqa: PLR0913, PLR0917 - an option is a parameter
     with open_store(settings) as address:
         with connected(address.url, settings) as client:
             if new:
-                session = _renamed(session, given, client)
+                session = renamed(session, given, client)
             submission = prepare(session, settings, Path.cwd())
             begins = _begins(submission, client, file, output)
+            daemon = client.find_daemon()
+            if daemon is not None:
+                _hand_over(submission, client, settings, file, output, daemon)
+        if daemon is not None:
+            attend(submission.spec, address, settings, output, watch=True)
         outcome = _run(submission, address, settings, output, begins=begins)
         with connected(address.url, settings) as client:
             snapshot = client.get_session(submission.spec.session_id)
@@ -107,32 +108,20 @@ def _begins(submission: Submission, client: Client, file: Path, output: Format) 
     return False
 
 
-def _renamed(session: SessionFile, given: Mapping[str, str], client: Client) -> SessionFile:
-    """Give the session the first free id of ID, ID-2, ID-3, … and its CSVs the name that goes with it."""
-    spec = session.spec
-    numbered = (
-        load(
-            session.path,
-            {
-                **given,
-                "session_id": f"{spec.session_id}-{number}",
-                "base_output_csv": f"{spec.base_output_csv}-{number}",
-            },
-        )[0]
-        for number in count(2)
-    )
-    return next(each for each in chain([session], numbered) if _is_free(each.spec, client))
-
-
-def _is_free(spec: SessionSpec, client: Client) -> bool:
-    return not client.find_record(spec.session_id) and not taken_outputs(spec, Path.cwd())
+def _hand_over(  # noqa: PLR0913, PLR0917 - all of it says how
+    submission: Submission, client: Client, settings: Settings, file: Path, output: Format, daemon: Lease
+) -> None:
+    """Have the daemon run the session."""
+    hand_in(submission, client, settings, file)
+    if output is Format.TABLE:
+        say(f"the daemon (pid {daemon.pid} on {daemon.host}) runs it; Ctrl-C only detaches")
 
 
 def _run(submission: Submission, address: StoreAddress, settings: Settings, output: Format, *, begins: bool) -> Outcome:
     from orchestrator.supervisor.foreground import Foreground  # noqa: PLC0415 - half a second of asyncio and redis-py
 
     spec = submission.spec
-    with _events_in_file(settings, spec.session_id), _display(spec.grace, output) as watcher:
+    with _events_in_file(settings, spec.session_id), display(spec.grace, output) as watcher:
         return Foreground(
             session_id=spec.session_id,
             env=spec.env,
@@ -142,16 +131,6 @@ def _run(submission: Submission, address: StoreAddress, settings: Settings, outp
             clock=utc_now,
             watcher=watcher,
         ).run()
-
-
-def _display(grace: timedelta, output: Format) -> AbstractContextManager[Watcher]:
-    if output is not Format.TABLE:
-        return nullcontext(NoProgress(grace))
-    if not sys.stdout.isatty():
-        return nullcontext(LineProgress(grace))
-    from orchestrator.cli.live import LiveProgress  # noqa: PLC0415 - rich, for terminals only
-
-    return LiveProgress(grace, utc_now)
 
 
 @contextmanager

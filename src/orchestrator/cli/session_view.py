@@ -8,6 +8,7 @@ from orchestrator.cli.output import one_line
 from orchestrator.cli.tables import assignments, columns, named, number, plural, span
 from orchestrator.clock import iso
 from orchestrator.domain.job import Status
+from orchestrator.domain.snapshot import waits_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,9 +34,10 @@ def session_table(snapshot: SessionSnapshot, now: datetime, limit: int | None) -
         ("best", best_text(snapshot)),
         ("metrics", " ".join(map(one_line, snapshot.metrics))),
         ("last update", _moment(snapshot.last_update, now)),
-        ("daemon", "serves this env" if snapshot.daemon else "none"),
+        ("labels", " ".join(f"{one_line(name)}={one_line(value)}" for name, value in snapshot.labels.items())),
+        ("daemon", daemon_line(snapshot)),
     ]
-    return f"{named(values, limit)}\n\n{jobs_table(snapshot.jobs, now, limit)}"
+    return f"{named(values, limit)}\n\n{jobs_table(snapshot, now, limit)}"
 
 
 def sessions_table(sessions: Sequence[SessionSnapshot], now: datetime, limit: int | None) -> str:
@@ -59,11 +61,11 @@ def sessions_table(sessions: Sequence[SessionSnapshot], now: datetime, limit: in
     )
 
 
-def jobs_table(jobs: Sequence[TuningJob], now: datetime, limit: int | None) -> str:
-    """Show jobs, a line each; of very many the ones that need a look."""
-    chosen = jobs
-    if len(jobs) > _JOBS_SHOWN:
-        chosen = sorted(jobs, key=lambda job: job.status in _QUIET)[:_JOBS_SHOWN]
+def jobs_table(snapshot: SessionSnapshot, now: datetime, limit: int | None) -> str:
+    """Show a session's jobs, a line each; of very many the ones that need a look."""
+    chosen: Sequence[TuningJob] = snapshot.jobs
+    if len(chosen) > _JOBS_SHOWN:
+        chosen = sorted(chosen, key=lambda job: job.status in _QUIET)[:_JOBS_SHOWN]
     table = columns(
         ("WORKER", "STATUS", "DONE", "FAILED", "ATTEMPT", "TIME", "EXIT", "REASON"),
         [
@@ -75,13 +77,13 @@ def jobs_table(jobs: Sequence[TuningJob], now: datetime, limit: int | None) -> s
                 str(job.attempt),
                 span((job.finished_at or now) - job.started_at) if job.started_at else "-",
                 job.signal or number(job.return_code),
-                one_line(job.reason),
+                one_line(_why(job, snapshot, now)),
             )
             for job in chosen
         ],
         limit,
     )
-    left = len(jobs) - len(chosen)
+    left = len(snapshot.jobs) - len(chosen)
     return f"{table}\n… and {plural(left, 'more job')}: -o json has them all" if left else table
 
 
@@ -89,10 +91,23 @@ def status_line(snapshot: SessionSnapshot) -> str:
     """Say the status, and who sees to it."""
     if snapshot.status.terminal:
         return snapshot.status
+    paused = ", paused" if snapshot.paused else ""
     if snapshot.owner:
         owner = snapshot.owner
-        return f"{snapshot.status}, served by a {owner['kind']} on {owner['host']} since {owner['since']}"
-    return f"{snapshot.status}, served by nobody now: `orch run` with its file goes on"
+        return f"{snapshot.status}{paused}, served by a {owner['kind']} on {owner['host']} since {owner['since']}"
+    if snapshot.daemon:
+        return f"{snapshot.status}{paused}, the daemon is about to take it"
+    return f"{snapshot.status}{paused}, served by nobody now: `orch run` with its file goes on, or `orch daemon`"
+
+
+def daemon_line(snapshot: SessionSnapshot) -> str:
+    """Say who serves the env."""
+    daemon = snapshot.daemon
+    if not daemon:
+        return "none"
+    pid = daemon["identity"].partition(":")[0]
+    paused = "; all of it is paused" if snapshot.env_paused else ""
+    return f"pid {pid} on {daemon['host']} serves this env since {daemon['since']}{paused}"
 
 
 def iterations_line(snapshot: SessionSnapshot) -> str:
@@ -136,6 +151,11 @@ def best_text(snapshot: SessionSnapshot) -> str:
         return ""
     place = f"{best['worker_id']}, iteration {best['iteration']}"
     return f"{one_line(snapshot.metric)} = {number(best['value'])} ({place})\n{assignments(best['params'])}"
+
+
+def _why(job: TuningJob, snapshot: SessionSnapshot, now: datetime) -> str:
+    waits = waits_for(job, snapshot, now)
+    return "; ".join(filter(None, [job.reason, f"waits for {waits}" if waits else ""]))
 
 
 def _share(done: int | None, total: int | None) -> str:

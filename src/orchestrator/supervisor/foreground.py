@@ -129,7 +129,7 @@ class Foreground:
 
 @contextmanager
 def _interruptible(supervisor: Supervisor, watcher: Watcher) -> Iterator[list[int]]:
-    """Have signals interrupt the session: the first within its grace, the second at once, a third as ever.
+    """Have signals interrupt the session: the first within its grace, the second at once, a third this process.
 
     Yields those that came.
     """
@@ -141,8 +141,10 @@ def _interruptible(supervisor: Supervisor, watcher: Watcher) -> Iterator[list[in
         at_once = len(came) > 1
         supervisor.interrupt(now=at_once)
         watcher.stopping(at_once=at_once)
-        if at_once:  # whatever hangs now, a store that is away say, is the user's to end
+        if at_once:
             release()
+            for each in _SIGNALS:  # a store that is away, say, can be waited for; the next `run` clears up
+                signal.signal(each, signal.SIG_DFL)
 
     def release() -> None:
         for number in _SIGNALS:

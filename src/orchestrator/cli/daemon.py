@@ -1,0 +1,97 @@
+"""`orch daemon`: serves an env until it is told to stop; `orch daemon reload` has it read its settings again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.options import Env  # noqa: TC001 - typer reads it at run time
+from orchestrator.cli.progress import say
+from orchestrator.cli.reading import connected, open_client, settings_here
+from orchestrator.clock import utc_now
+from orchestrator.errors import NotFoundError, StateError
+from orchestrator.store.opening import open_store
+
+if TYPE_CHECKING:
+    from orchestrator.settings import Settings
+    from orchestrator.store.lease import Lease
+
+
+class Action(StrEnum):
+    """What may be wanted of a daemon that runs."""
+
+    RELOAD = "reload"
+
+
+Wanted = Annotated[
+    Action | None,
+    typer.Argument(metavar="[reload]", help="Have the daemon that runs read its settings again.", show_default=False),
+]
+
+
+def daemon(action: Wanted = None, env: Env = None) -> None:
+    """Serve the sessions of an env until told to stop.
+
+    A second daemon of the same env stands by. SIGTERM stops the jobs within their grace, everything resumable; a second
+    SIGTERM at once. SIGHUP reads the settings again. Events go to stderr.
+    """
+    if action is Action.RELOAD:
+        _reload(settings_here(env))
+    else:
+        _serve(env)
+
+
+def _serve(env: str | None) -> None:
+    from orchestrator.logs import configure_logging  # noqa: PLC0415 - half a second with the next
+    from orchestrator.supervisor.service import Service  # noqa: PLC0415 - the same
+    from orchestrator.supervisor.systemd import from_environment  # noqa: PLC0415 - the same
+
+    def load() -> Settings:
+        settings = settings_here(env)
+        configure_logging(settings, sys.stderr)
+        return settings
+
+    notifier = from_environment()
+    settings = load()
+    with open_store(settings) as address:
+        with connected(address.url, settings):
+            pass  # another version's store is refused
+        Service(address, settings, utc_now, notifier, load).run()
+
+
+def _reload(settings: Settings) -> None:
+    with open_client(settings) as client:
+        lease = client.find_daemon()
+    if lease is None:
+        raise NotFoundError(f"no daemon serves env {settings.env}")
+    if lease.host != socket.gethostname():
+        raise StateError(f"the daemon of env {settings.env} runs on {lease.host} (pid {lease.pid}): reload it there")
+    _signal(lease, settings.env)
+    say(f"the daemon (pid {lease.pid}) reads its settings again; what came of it is in its log")
+
+
+def _signal(lease: Lease, env: str) -> None:
+    """Send SIGHUP to the daemon, and to no process that was given its pid since.
+
+    Raises:
+        NotFoundError: it has just ended.
+        StateError: it is another user's.
+    """
+    try:
+        process = os.pidfd_open(lease.pid)
+    except ProcessLookupError:
+        raise NotFoundError(f"no daemon serves env {env}") from None
+    try:
+        if lease.gone():
+            raise NotFoundError(f"no daemon serves env {env}")
+        signal.pidfd_send_signal(process, signal.SIGHUP)
+    except PermissionError:
+        raise StateError(f"the daemon (pid {lease.pid}) is another user's: reload it as that user") from None
+    finally:
+        os.close(process)
