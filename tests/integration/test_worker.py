@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.domain.record import Submission
+    from tuning_worker.objectives.protocol import Params
 
 TUNING = """
 tuning:
@@ -344,7 +345,7 @@ def success(value: float) -> Evaluation:
     return Evaluation("SUCCESS", value, {"loss": value, "size": 3, "sharpe": None}, None, None, None, 0.01)
 
 
-POINT = {"x": 0.1 + 0.2, "n": 3, "c": "fast"}
+POINT: Params = {"x": 0.1 + 0.2, "n": 3, "c": "fast"}
 
 
 async def test_a_row_that_was_written_and_not_committed_is_committed_on_the_restart(
@@ -430,7 +431,7 @@ async def test_workers_learn_from_each_other(store: RedisStore, settings: Settin
     blocking, one = await at_work(store, settings, path, 1)
     records = records_of(blocking, one, tmp_path)
     for iteration in range(1, 21):
-        point = {"x": iteration / 21, "n": 1 + iteration % 5, "c": "fast"}
+        point: Params = {"x": iteration / 21, "n": 1 + iteration % 5, "c": "fast"}
         records.begin(iteration, point, "")
         records.record(iteration, point, success((iteration / 21 - 0.3) ** 2))
     feed = Feed(blocking, one.session_id, "worker-2")

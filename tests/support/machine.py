@@ -41,6 +41,7 @@ mount -t tmpfs -o mode=755 tmpfs dev
 mkdir dev/shm dev/pts
 for device in null zero full random urandom tty; do touch dev/$device; mount --bind /dev/$device dev/$device; done
 ln -s /proc/self/fd dev/fd
+ln -s pts/ptmx dev/ptmx
 # Of what Debian starts at boot, only what concerns nobody outside of here.
 mount -t tmpfs -o mode=755 tmpfs etc/systemd/system
 wants=usr/lib/systemd/system/sysinit.target.wants
@@ -48,14 +49,14 @@ mount -t tmpfs -o mode=755 tmpfs $wants
 ln -s ../systemd-journald.service $wants/
 mkdir -p etc/systemd/journald.conf.d
 printf '[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\n' > etc/systemd/journald.conf.d/box.conf
-rm -rf opt etc/orch srv/tuning
+rm -rf opt etc/orch srv/tuning etc/fstab
+echo box > etc/hostname
 mkdir -p opt/python opt/packages opt/source
 mount --bind -o ro "$python" opt/python
 mount --bind -o ro "$packages" opt/packages
 mount --bind -o ro "$source" opt/source
 mkdir .outside
 pivot_root . .outside
-hostname box
 umount --lazy /.outside
 exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin systemd_program --unit=basic.target --log-target=journal
 """
@@ -200,6 +201,9 @@ def _wait_until_up(machine: Machine, started: subprocess.Popen[str]) -> None:
 
 
 def _install(machine: Machine) -> None:
+    # An interpreter that was built with its library apart looks for it where it was built, perhaps in root's home.
+    machine.write("/etc/ld.so.conf.d/0-box.conf", "/opt/python/lib\n")
+    machine("ldconfig")
     python = f"/opt/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
     machine(python, "-m", "venv", "--without-pip", "/opt/orch")
     site = next(machine.path("/opt/orch/lib").glob("python*")) / "site-packages"

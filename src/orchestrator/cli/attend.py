@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _EVERY = timedelta(milliseconds=250)
 
 
-def attend(spec: SessionSpec, address: StoreAddress, settings: Settings, output: Format, *, watch: bool) -> None:
+def attend(spec: SessionSpec, address: StoreAddress, settings: Settings, output: Format, *, watch: bool) -> NoReturn:
     """Stay with a session to its end, show its summary, and exit as it ended; Ctrl-C leaves it alone.
 
     Args:
@@ -41,6 +41,7 @@ def attend(spec: SessionSpec, address: StoreAddress, settings: Settings, output:
         watch: show how it goes, as `run` does; else only what it waits for.
 
     Raises:
+        typer.Exit: with the code of the end, always.
         NotFoundError: the session is gone.
     """
     try:
@@ -50,9 +51,7 @@ def attend(spec: SessionSpec, address: StoreAddress, settings: Settings, output:
             write(summary(snapshot, patient.client, settings, interrupted=False), output)
     except KeyboardInterrupt:
         name = spec.session_id
-        say(
-            f"detached: session {name} goes on without you; `orch wait {name}` waits for it, `orch cancel {name}` ends it"
-        )
+        say(f"detached: session {name} goes on; `orch wait {name}` waits for it, `orch cancel {name}` ends it")
         raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(exit_code(Status(snapshot.status)))
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager, nullcontext
-from itertools import chain, count
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from orchestrator.cli.attend import attend, display
 from orchestrator.cli.failures import INTERRUPTED
+from orchestrator.cli.handing_in import hand_in
+from orchestrator.cli.naming import renamed
 from orchestrator.cli.options import (
     File,
     FileEnv,
     Mode,
+    New,
     Optimizer,
     Output,
     SessionId,
@@ -25,7 +27,7 @@ from orchestrator.cli.options import (
 )
 from orchestrator.cli.output import Format, write
 from orchestrator.cli.places import log_folder
-from orchestrator.cli.progress import LineProgress, NoProgress, say
+from orchestrator.cli.progress import say
 from orchestrator.cli.reading import connected
 from orchestrator.cli.resumable import check_resumable
 from orchestrator.cli.session_file import load
@@ -34,20 +36,17 @@ from orchestrator.clock import utc_now
 from orchestrator.domain.job import Status
 from orchestrator.errors import StateError
 from orchestrator.store.opening import open_store
-from orchestrator.submission import prepare, refuse_taken_outputs, taken_outputs
+from orchestrator.submission import prepare, refuse_taken_outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from contextlib import AbstractContextManager
-    from datetime import timedelta
+    from collections.abc import Iterator
 
     from orchestrator.client import Client
     from orchestrator.domain.record import Submission
-    from orchestrator.domain.session import SessionSpec
     from orchestrator.settings import Settings
     from orchestrator.store.opening import StoreAddress
-    from orchestrator.submission import SessionFile
-    from orchestrator.supervisor.foreground import Outcome, Watcher
+    from orchestrator.supervisor.foreground import Outcome
+
 
 def run(  # noqa: PLR0913, PLR0917 - an option is a parameter
     file: File,
@@ -83,9 +82,11 @@ def run(  # noqa: PLR0913, PLR0917 - an option is a parameter
             submission = prepare(session, settings, Path.cwd())
             begins = _begins(submission, client, file, output)
             daemon = client.find_daemon()
-            if daemon is not None:
-                _hand_over(submission, client, settings, file, output, daemon)
+            if daemon is not None and begins:
+                hand_in(submission, client, settings, file)
         if daemon is not None:
+            if output is Format.TABLE:
+                say(f"the daemon (pid {daemon.pid} on {daemon.host}) runs it; Ctrl-C only detaches")
             attend(submission.spec, address, settings, output, watch=True)
         outcome = _run(submission, address, settings, output, begins=begins)
         with connected(address.url, settings) as client:
@@ -106,15 +107,6 @@ def _begins(submission: Submission, client: Client, file: Path, output: Format) 
         if output is Format.TABLE:
             say(note)
     return False
-
-
-def _hand_over(  # noqa: PLR0913, PLR0917 - all of it says how
-    submission: Submission, client: Client, settings: Settings, file: Path, output: Format, daemon: Lease
-) -> None:
-    """Have the daemon run the session."""
-    hand_in(submission, client, settings, file)
-    if output is Format.TABLE:
-        say(f"the daemon (pid {daemon.pid} on {daemon.host}) runs it; Ctrl-C only detaches")
 
 
 def _run(submission: Submission, address: StoreAddress, settings: Settings, output: Format, *, begins: bool) -> Outcome:
