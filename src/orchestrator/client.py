@@ -15,14 +15,13 @@ from hiredis import ReplyError
 from orchestrator.domain.job import Status, TuningJob
 from orchestrator.domain.snapshot import SessionSnapshot
 from orchestrator.errors import NotFoundError, StateError, StoreUnreachableError
-from orchestrator.store import calls
-from orchestrator.store.calls import Call, Owned
-from orchestrator.store.keys import SCHEMA_VERSION, Keys
+from orchestrator.store.keys import SCHEMA_VERSION, Keys, check_schema
 from orchestrator.store.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from orchestrator.store.calls import Call
 
 T = TypeVar("T")
 
@@ -178,8 +177,10 @@ class Client:
             StateError: it is being run.
         """
         snapshot = self.get_session(session_id)
+        from orchestrator.store import calls  # noqa: PLC0415 - who only looks needs no scripts
+
         answer = self.do(calls.fence(self.keys, session_id))
-        if isinstance(answer, Owned) and Lease.parse(answer.lease).gone():
+        if answer and Lease.parse(answer.lease).gone():
             answer = self.do(calls.fence(self.keys, session_id, answer.owner_id))
         if answer:
             raise StateError(f"session {session_id} is being run by {answer.owner_id}: stop that first")
@@ -205,7 +206,7 @@ class Client:
             StateError: its schema version is not ours.
         """
         (version,) = self.ask(("GET", self.keys.schema))
-        calls.check_schema(version or SCHEMA_VERSION)
+        check_schema(version or SCHEMA_VERSION)
 
     def do(self, call: Call[T]) -> T:
         """Carry out an atomic write.

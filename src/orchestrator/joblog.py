@@ -178,7 +178,7 @@ class JobLog:
         dropped = self._file.dropped_lines
         marks = self._due_marks(stream, time)
         try:
-            self._file.append(b"".join(marks) + block, lines)
+            self._file.append(b"".join([*marks, block]), lines)
         except OSError:
             self.counts.lost_lines += lines
             self.counts.lost_bytes += size

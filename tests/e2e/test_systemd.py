@@ -167,7 +167,7 @@ def test_it_starts_and_says_so(box: Machine) -> None:
     assert box.show("ActiveState") == "active"
     assert event(box, "daemon.ready")
     box.until(lambda: box.show("StatusText") == "serving: 0 sessions, 0 jobs run", "the status line")
-    assert all(" orch daemon" in each or "valkey-server" in each for each in processes(box))
+    assert len(processes(box)) == 2  # itself and its embedded server
     pid = box.show("MainPID")
     assert box("ps", "-o", "user=", "-p", pid) == "orch"
     assert "NoNewPrivs:\t1" in box.path(f"/proc/{pid}/status").read_text()
@@ -197,7 +197,7 @@ def can(what):
 print("etc", can(pathlib.Path("/etc/open/x").touch))
 print("home", can(pathlib.Path("/home/ann/secret").read_text))
 print("kernel", can(lambda: pathlib.Path("/proc/sys/kernel/hostname").write_text("x")))
-print("packet", can(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)))
+print("netlink", can(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)))
 print("namespace", ctypes.CDLL(None).unshare(0x10000000) == 0)
 print("notify", "NOTIFY_SOCKET" in os.environ)
 print("here", can(pathlib.Path("/srv/tuning/x").touch))
@@ -215,7 +215,7 @@ print("cache", can(lambda: pathlib.Path(os.environ["NUMBA_CACHE_DIR"]).mkdir(par
     said = box("orch", "logs", "reach", user="orch", cwd=HERE)
     found = dict(line.split()[-2:] for line in said.splitlines())
     assert found == {
-        "etc": "False", "home": "False", "kernel": "False", "packet": "False", "namespace": "False", "notify": "False",
+        "etc": "False", "home": "False", "kernel": "False", "netlink": "False", "namespace": "False", "notify": "False",
         "here": "True", "cache": "True",
     }  # fmt: skip
 
@@ -231,7 +231,17 @@ def test_it_is_not_ready_while_there_is_no_store(box: Machine) -> None:
     assert not event(box, "daemon.ready")
     box.path("/run/redis").mkdir()
     box(
-        *(server, "--port", "0", "--unixsocket", "/run/redis/redis.sock", "--unixsocketperm", "777", "--dir", "/run/redis"),
+        *(
+            server,
+            "--port",
+            "0",
+            "--unixsocket",
+            "/run/redis/redis.sock",
+            "--unixsocketperm",
+            "777",
+            "--dir",
+            "/run/redis",
+        ),
         *("--appendonly", "yes", "--daemonize", "yes"),
     )
     box.until(lambda: box.show("ActiveState") == "active", "the store to be found")
@@ -240,7 +250,7 @@ def test_it_is_not_ready_while_there_is_no_store(box: Machine) -> None:
 
 
 def test_a_wrong_setting_is_told_once_and_not_tried_again(box: Machine) -> None:
-    box.write("/etc/orch/orch.toml", 'max_job = 3\n')
+    box.write("/etc/orch/orch.toml", "max_job = 3\n")
     box.run("systemctl", "start", "orch")
     box.until(lambda: box.show("ActiveState") == "failed", "the start to fail")
     assert (box.show("NRestarts"), box.show("ExecMainStatus")) == ("0", "2")
@@ -376,7 +386,17 @@ def test_a_team_shares_a_redis_and_one_directory(box: Machine) -> None:
     box("useradd", "--groups", "orch", "ann")
     box.path("/run/redis").mkdir()
     box(
-        *(server, "--port", "0", "--unixsocket", "/run/redis/redis.sock", "--unixsocketperm", "770", "--dir", "/run/redis"),
+        *(
+            server,
+            "--port",
+            "0",
+            "--unixsocket",
+            "/run/redis/redis.sock",
+            "--unixsocketperm",
+            "770",
+            "--dir",
+            "/run/redis",
+        ),
         *("--appendonly", "yes", "--daemonize", "yes"),
     )
     box("chgrp", "-R", "orch", "/run/redis")
@@ -386,7 +406,7 @@ def test_a_team_shares_a_redis_and_one_directory(box: Machine) -> None:
     box("orch", "submit", "session.yaml", user="ann", cwd=HERE)
     box("orch", "wait", "demo", "--timeout", "80s", user="ann", cwd=HERE)
     assert "SUCCESS" in box("orch", "status", "demo", user="ann", cwd=HERE)
-    assert "6 of 6" in box("orch", "results", "demo", user="ann", cwd=HERE) or True
+    assert box("orch", "results", "demo", user="ann", cwd=HERE).count("SUCCESS") == 6
     assert box("cat", "outputs/demo_worker-1.csv", user="ann", cwd=HERE)
     refused = box.run("orch", "submit", "session.yaml", "--set", "base_output_csv=/tmp/x", user="ann", cwd=HERE)
     assert (refused.returncode, "output_roots" in refused.stderr) == (2, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import errno
+import math
 import os
 import resource
 import signal
@@ -539,10 +540,10 @@ async def test_a_kernel_that_does_not_list_children_is_searched(
 
 
 @pytest.mark.parametrize("adopting", ["adopting"], indirect=True)
-async def test_dead_orphans_that_no_tree_can_claim_are_collected(
+async def test_dead_orphans_that_no_tree_can_claim_are_collected_after_a_while(
     launch: Launcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remnants, "_STRAY_AFTER", 0.0)
+    monkeypatch.setattr(remnants, "_STRAY_AFTER", math.inf)
     os.mkfifo(launch.cwd / "gate")
     stray_script = "echo $$ > draft; mv draft pid; read line < gate"
     tree = await launch.sh(
@@ -553,7 +554,9 @@ async def test_dead_orphans_that_no_tree_can_claim_are_collected(
     assert lives(stray), "nobody can tell whose it is"
     await asyncio.to_thread((launch.cwd / "gate").write_text, "go on")
     await until(lambda: not lives(stray))
+    await (await launch.sh("exit")).wait()
     assert exists(stray)
+    monkeypatch.setattr(remnants, "_STRAY_AFTER", 0.0)
     await (await launch.sh("exit")).wait()
     assert not exists(stray)
 
@@ -564,8 +567,7 @@ async def test_nobody_takes_the_exit_code_of_another_trees_main_process(
 ) -> None:
     monkeypatch.setattr(remnants, "_STRAY_AFTER", 0.0)
     tree = await launch.sh("exit 3")
-    while lives(tree.identity.pid):  # the loop stands still, so asyncio has not collected it
-        pass
+    os.waitid(os.P_PID, tree.identity.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - dead, but not collected yet
     remnants.Leftovers("another job", 0).look(spare=ProcessTree._spared())  # what any other tree does at its end
     assert await tree.wait() == Exit(3, None, output_complete=True)
 

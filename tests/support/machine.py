@@ -1,7 +1,7 @@
-"""A machine of its own: a real systemd as the first process of its namespaces, over this system's files, without network.
+"""A machine of its own: a real systemd as the first process of its namespaces, over this system's files, no network.
 
-What is written in it goes to memory and ends with it. `/opt/orch` is there as the how-to would have installed it, made of
-the interpreter, the packages and the source that the tests run with; nothing else of `orch` is.
+What is written in it goes to memory and ends with it. `/opt/orch` is there as the how-to would have installed it, made
+of the interpreter, the packages and the source that the tests run with; nothing else of `orch` is.
 """
 
 from __future__ import annotations
@@ -79,7 +79,21 @@ def why_not() -> str | None:
     if _cgroup_root() is None:
         return "no cgroup v2 hierarchy can be written to"
     tried = subprocess.run(
-        ["unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--fork", "mount", "-t", "tmpfs", "t", "/mnt"],
+        [
+            "unshare",
+            "--mount",
+            "--pid",
+            "--net",
+            "--uts",
+            "--ipc",
+            "--cgroup",
+            "--fork",
+            "mount",
+            "-t",
+            "tmpfs",
+            "t",
+            "/mnt",
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -114,8 +128,9 @@ class Machine:
             ],
             **{
                 "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
-                "text": True, "timeout": PATIENCE, "check": False, **options,
+                "text": True, "timeout": PATIENCE, **options,
             },
+            check=False,
         )  # fmt: skip
 
     def path(self, inside: str) -> Path:
@@ -141,7 +156,9 @@ class Machine:
         """Wait for a condition."""
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            assert time.monotonic() < deadline, f"waited for {what}\n{self.run('systemctl', 'status', 'orch').stdout}{self.journal()}"
+            assert time.monotonic() < deadline, (
+                f"waited for {what}\n{self.run('systemctl', 'status', 'orch').stdout}{self.journal()}"
+            )
             time.sleep(0.05)
 
 
@@ -182,7 +199,8 @@ def _first_process(started: subprocess.Popen[str]) -> int:
     children = Path(f"/proc/{started.pid}/task/{started.pid}/children")
     deadline = time.monotonic() + PATIENCE
     while not (pids := children.read_text().split()):
-        assert started.poll() is None and time.monotonic() < deadline, started.communicate()[0]
+        assert started.poll() is None, started.communicate()[0]
+        assert time.monotonic() < deadline, "nothing was started"
         time.sleep(0.01)
     return int(pids[0])
 
@@ -190,10 +208,10 @@ def _first_process(started: subprocess.Popen[str]) -> int:
 def _wait_until_up(machine: Machine, started: subprocess.Popen[str]) -> None:
     program = Path(f"/proc/{machine.pid}/comm")
     deadline = time.monotonic() + PATIENCE
-    while (
-        program.read_text() != "systemd\n"
-        or machine.run("systemctl", "is-system-running").stdout.strip() not in {"running", "degraded"}
-    ):
+    while program.read_text() != "systemd\n" or machine.run("systemctl", "is-system-running").stdout.strip() not in {
+        "running",
+        "degraded",
+    }:
         if started.poll() is not None or time.monotonic() > deadline:
             started.kill()
             raise AssertionError(f"the machine did not boot: {started.communicate()[0]}")
@@ -232,5 +250,3 @@ def _remove(group: Path) -> None:
             with suppress(OSError):
                 Path(folder).rmdir()
         time.sleep(0.02)
-
-

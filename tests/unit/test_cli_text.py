@@ -143,7 +143,7 @@ def test_the_pace_of_a_session():
 def test_of_very_many_jobs_those_that_need_a_look_are_shown():
     many = [job(worker_id=f"worker-{n}", status=Status.SUCCESS) for n in range(1, 100)]
     many[70] = replace(many[70], status=Status.FAILED, reason="exit:3\x1b", return_code=3)
-    shown = jobs_table(many, NOW, None).splitlines()
+    shown = jobs_table(session(jobs=tuple(many)), NOW, None).splitlines()
     assert shown[1].startswith("worker-71  FAILED")
     assert shown[1].endswith("exit:3\\x1b")
     assert shown[-1] == "… and 59 more jobs: -o json has them all"

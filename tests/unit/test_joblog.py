@@ -67,7 +67,7 @@ def test_each_line_becomes_a_record(tmp_path: Path) -> None:
 
 def test_a_json_object_keeps_its_fields_and_its_bytes(tmp_path: Path) -> None:
     path = tmp_path / "job.jsonl"
-    line = b'{ "loss":1.50,  "of": {"x": [1, 1e-3]}, "big": 123456789012345678901234567890 }\n'
+    line = b'{ "loss":1.50,  "of": {"x": [1, 1e-3]}, "fields":{"y":2} , "big": 123456789012345678901234567890 }\n'
     write(path, [b"before\n" + line])
     assert contents(path)[1]["fields"]["of"] == {"x": [1, 1e-3]}
     assert raw(path) == b"before\n" + line
@@ -243,12 +243,14 @@ def test_a_full_disk_costs_records_that_are_counted_and_marked_when_there_is_roo
     soft, hard = resource.RLIM_INFINITY, resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft if hard == soft else hard, hard))
     log.feed("stdout", b"there is room\n")
-    assert contents(path)[-3:] == [
+    log.feed("stdout", b"and still is\n")
+    assert contents(path)[-4:] == [
         {"stream": "stdout", "mark": "lost", "lines": 1, "size": 10},
         {"stream": "stderr", "mark": "lost", "lines": 1, "size": 9},
         {"stream": "stdout", "line": "there is room"},
+        {"stream": "stdout", "line": "and still is"},
     ]
-    assert (log.counts.lost_lines, log.counts.lost_bytes, log.counts.lines) == (2, 19, sent + 2)
+    assert (log.counts.lost_lines, log.counts.lost_bytes, log.counts.lines) == (2, 19, sent + 3)
     log.close()
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.errors import StateError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -135,3 +137,16 @@ class Keys:
     def owner(self, owner_id: str) -> str:
         """Return the lease of one supervisor: it exists while the supervisor lives, and says who it is."""
         return f"{self._root}:owner:{owner_id}"
+
+
+def check_schema(version: str) -> None:
+    """Refuse another schema version.
+
+    Raises:
+        StateError: it is not the one this program knows.
+    """
+    if version != SCHEMA_VERSION:
+        raise StateError(
+            f"the store holds schema version {version}, this program knows {SCHEMA_VERSION}: "
+            "use the version of orch that wrote it, or another env or key prefix"
+        )

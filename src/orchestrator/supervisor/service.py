@@ -97,6 +97,10 @@ class Service:
         log.info("daemon.stopping", signal=signal.Signals(number).name, at_once=at_once)
         self.notifier.stopping(2 * _DRAIN_STEP)
         supervisor.interrupt(now=at_once)
+        if at_once:  # whatever hangs now, a store that is away say, a third signal ends
+            loop = asyncio.get_running_loop()
+            for each in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(each)
 
     def _reload(self, supervisor: Supervisor) -> None:
         self.notifier.reloading()

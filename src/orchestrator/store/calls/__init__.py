@@ -10,7 +10,7 @@ from orchestrator.store.calls.call import Call, dumps
 from orchestrator.store.calls.iterations import Begun, Place, Record, Recorded, Taken, begin, commit
 from orchestrator.store.calls.jobs import Moved, Transition, note, transition
 from orchestrator.store.calls.ownership import Adopted, Over, Owned, adopt, fence, renew, serve
-from orchestrator.store.calls.sessions import Existing, check_schema, submit
+from orchestrator.store.calls.sessions import Existing, submit
 from orchestrator.store.calls.wishes import Cancellation, Cancelled, Retried, cancel, pause, retry
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
     "adopt",
     "begin",
     "cancel",
-    "check_schema",
     "commit",
     "dumps",
     "fence",

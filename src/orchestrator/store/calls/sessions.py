@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.clock import iso
 from orchestrator.domain.job import Status, to_hash
-from orchestrator.errors import StateError
 from orchestrator.store.calls.call import Call, dumps, ms, script
-from orchestrator.store.keys import SCHEMA_VERSION, Keys
+from orchestrator.store.keys import SCHEMA_VERSION, Keys, check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,19 +53,6 @@ def submit(
         ),
         _read_submit,
     )
-
-
-def check_schema(version: str) -> None:
-    """Refuse another schema version.
-
-    Raises:
-        StateError: it is not the one this program knows.
-    """
-    if version != SCHEMA_VERSION:
-        raise StateError(
-            f"the store holds schema version {version}, this program knows {SCHEMA_VERSION}: "
-            "use the version of orch that wrote it, or another env or key prefix"
-        )
 
 
 def _read_submit(reply: list[Any]) -> Existing | None:
