@@ -1,9 +1,9 @@
 """Follow docs/how-to/run-on-a-server.md on a machine of its own, and write into it what is printed there.
 
 The machine is a real systemd in namespaces, over this system's files and without network: tests/support/machine.py.
-`<!-- typed: USER -->` blocks are carried out as they stand, and stop at the first command that fails; `<!-- shown: USER:
-COMMAND -->` blocks get what the command prints. What installs packages is not carried out: the machine has this system's,
-and `/opt/orch` from this checkout. With `--check` all is carried out and nothing is written. Needs root.
+`<!-- typed: USER -->` blocks are carried out as they stand, and end at the first command that fails; blocks of the form
+`<!-- shown: USER: COMMAND -->` get what the command prints. What installs packages is not carried out: the machine has
+this system's, and `/opt/orch` of this checkout. With `--check` all is carried out and nothing written. Needs root.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from marks import ROOT, fence, fill_blocks, find_blocks
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.machine import booted, why_not  # noqa: E402 - it is of the tests, whose directory is none of ours
+from support.machine import booted, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,21 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator import procfs, remnants
-from orchestrator.process import (
-    Exit,
-    LaunchError,
-    ProcessIdentity,
-    ProcessTree,
-    RemnantError,
-    Stream,
-    become_subreaper,
-    kill_remnant,
-    use_pidfd_watcher,
-)
+from orchestrator.process import procfs, remnants
+from orchestrator.process.launch_error import LaunchError
+from orchestrator.process.procfs import ProcessIdentity
+from orchestrator.process.remnants import RemnantError, become_subreaper, kill_remnant
+from orchestrator.process.tree import Exit, ProcessTree, use_pidfd_watcher
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+
+    from orchestrator.process.output_pipe import Stream
 
 NOW = timedelta(0)
 SOON = timedelta(seconds=0.3)
@@ -566,10 +561,11 @@ async def test_nobody_takes_the_exit_code_of_another_trees_main_process(
     launch: Launcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remnants, "_STRAY_AFTER", 0.0)
-    tree = await launch.sh("exit 3")
+    tree = await launch.argv("sleep", "1000")
+    os.kill(tree.identity.pid, signal.SIGKILL)
     os.waitid(os.P_PID, tree.identity.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - dead, but not collected yet
     remnants.Leftovers("another job", 0).look(spare=ProcessTree._spared())  # what any other tree does at its end
-    assert await tree.wait() == Exit(3, None, output_complete=True)
+    assert await tree.wait() == Exit(None, "SIGKILL", output_complete=True)
 
 
 @pytest.mark.parametrize("adopting", ["adopting"], indirect=True)
@@ -601,7 +597,7 @@ async def test_a_process_that_shows_no_environment_while_it_starts_is_looked_at_
 
 SUPERVISOR = """
 import asyncio, os, pathlib, sys, time
-from orchestrator.process import ProcessTree
+from orchestrator.process.tree import ProcessTree
 class Sink:
     def feed(self, stream, chunk): pass
     def end(self, stream, complete): pass

@@ -16,14 +16,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.joblog import JobLog, LogLimits, read_records
-from orchestrator.jobrecords import RecordEncoder, decode
+from orchestrator.joblog.log import JobLog, LogLimits, read_records
+from orchestrator.joblog.records import RecordEncoder, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from orchestrator.output_pipe import Stream
+    from orchestrator.process.output_pipe import Stream
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 FIXED = {"time": "2026-03-01T12:00:00.123Z", "session_id": "demo", "worker_id": "worker-1", "attempt": 2}

@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING
 from hiredis import ReplyError
 
 from orchestrator.errors import OrchError
-from orchestrator.remnants import adopts_orphans, become_subreaper
+from orchestrator.process.remnants import adopts_orphans, become_subreaper
 from orchestrator.settings import redact
-from orchestrator.store.calls import check_schema
 from orchestrator.store.embedded import data_exists
-from orchestrator.store.keys import Keys
+from orchestrator.store.keys import Keys, check_schema
 from orchestrator.store.opening import open_store
 from orchestrator.store.wire import Wire
 

@@ -31,6 +31,7 @@ Tail = Annotated[int | None, typer.Option("--tail", "-n", metavar="N", min=0, he
 Attempt = Annotated[int | None, typer.Option(metavar="N", min=1, help="Only this attempt of each job.")]
 
 _COLOURS = (36, 33, 32, 35, 34, 31)
+_HEAD = ("event", "time")
 _MARKS = {
     "output_incomplete": "the output was cut off here",
     "lost": "{lines} lines could not be written to the log here",
@@ -118,10 +119,18 @@ def line_of(data: Mapping[str, Any]) -> str:
     if "mark" in data:
         return f"[{_MARKS.get(data['mark'], data['mark']).format(lines=data.get('lines', '?'))}]"
     if "fields" in data:
-        return json.dumps(data["fields"], ensure_ascii=False)
+        return _event(data["fields"])
     if "bytes" in data:
         return base64.b64decode(data["bytes"]).decode(errors="backslashreplace")
     return str(data.get("line", ""))
+
+
+def _event(fields: Mapping[str, Any]) -> str:
+    """Write what a program wrote as JSON; an event, as our own worker writes them, by its name first."""
+    if not isinstance(fields.get("event"), str):
+        return json.dumps(fields, ensure_ascii=False)
+    values = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in fields.items() if name not in _HEAD)
+    return " ".join([fields["event"], *values])
 
 
 @dataclass(slots=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.process import Exit, ProcessIdentity, ProcessTree, kill_remnant
+from orchestrator.process.procfs import ProcessIdentity
+from orchestrator.process.remnants import kill_remnant
+from orchestrator.process.tree import Exit, ProcessTree
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
-    from orchestrator.process import Exit, OutputSink
+    from orchestrator.process.output_pipe import OutputSink
+    from orchestrator.process.tree import Exit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.clock import iso
-from orchestrator.procfs import ProcessIdentity
+from orchestrator.process.procfs import ProcessIdentity
 
 if TYPE_CHECKING:
     from datetime import datetime

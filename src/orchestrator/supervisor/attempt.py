@@ -11,9 +11,9 @@ import structlog
 from orchestrator.domain.outcome import Ended
 from orchestrator.errors import FencedError
 from orchestrator.executors.protocol import Executor, Launch
-from orchestrator.joblog import JobLog, LogLimits
-from orchestrator.jobrecords import RecordEncoder
-from orchestrator.process import LaunchError
+from orchestrator.joblog.log import JobLog, LogLimits
+from orchestrator.joblog.records import RecordEncoder
+from orchestrator.process.launch_error import LaunchError
 from orchestrator.supervisor.command import worker_argv, worker_env
 from orchestrator.supervisor.control import Control, watch
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator.executors.protocol import Attempt
-    from orchestrator.process import Exit
+    from orchestrator.process.tree import Exit
 
 
 @dataclass(slots=True)

@@ -15,7 +15,8 @@ from orchestrator.domain.job import TuningJob
 from orchestrator.domain.snapshot import SessionSnapshot
 from orchestrator.errors import StateError
 from orchestrator.executors import make_executor
-from orchestrator.process import become_subreaper, use_pidfd_watcher
+from orchestrator.process.remnants import become_subreaper
+from orchestrator.process.tree import use_pidfd_watcher
 from orchestrator.store.keys import Keys
 from orchestrator.store.redis import RedisStore
 from orchestrator.supervisor.supervisor import Supervisor

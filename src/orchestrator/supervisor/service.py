@@ -12,7 +12,8 @@ import structlog
 
 from orchestrator.errors import OrchError
 from orchestrator.executors import make_executor
-from orchestrator.process import become_subreaper, use_pidfd_watcher
+from orchestrator.process.remnants import become_subreaper
+from orchestrator.process.tree import use_pidfd_watcher
 from orchestrator.store.keys import Keys
 from orchestrator.store.redis import RedisStore
 from orchestrator.supervisor.daemon import Daemon

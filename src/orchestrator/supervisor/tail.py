@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestrator.joblog import JobLog, Tail
+    from orchestrator.joblog.log import JobLog, Tail
     from orchestrator.store.redis import RedisStore
 
 _EVERY = timedelta(milliseconds=200)

@@ -16,27 +16,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
-from orchestrator.launch_error import LaunchError
-from orchestrator.output_pipe import OutputPipe, OutputSink, Stream
-from orchestrator.procfs import MARKER_VARIABLE, ProcessIdentity
-from orchestrator.remnants import Backoff, Leftovers, RemnantError, become_subreaper, kill_remnant
+from orchestrator.process.launch_error import LaunchError
+from orchestrator.process.output_pipe import OutputPipe, OutputSink
+from orchestrator.process.procfs import MARKER_VARIABLE, ProcessIdentity
+from orchestrator.process.remnants import Backoff, Leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-__all__ = [
-    "Exit",
-    "LaunchError",
-    "OutputSink",
-    "ProcessIdentity",
-    "ProcessTree",
-    "RemnantError",
-    "Stream",
-    "become_subreaper",
-    "kill_remnant",
-    "use_pidfd_watcher",
-]
 
 DRAIN = timedelta(seconds=2)
 """How long output may go on after the main process has ended, before it is cut off."""

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.clock import Clock, iso, utc_now
-from orchestrator.jobrecords import Record, RecordEncoder, decode
-from orchestrator.logfile import RotatedFile, read_lines
+from orchestrator.joblog.records import Record, RecordEncoder, decode
+from orchestrator.joblog.rotated import RotatedFile, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from orchestrator.output_pipe import Stream
+    from orchestrator.process.output_pipe import Stream
 
 LONGEST_LINE = 1 << 20
 """Bytes; what is longer is cut into records marked partial."""

@@ -19,13 +19,13 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from orchestrator import procfs
 from orchestrator.errors import OrchError
+from orchestrator.process import procfs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from orchestrator.procfs import ProcessIdentity, ProcessStat
+    from orchestrator.process.procfs import ProcessIdentity, ProcessStat
 
 _PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
 _PR_GET_CHILD_SUBREAPER = 37

@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 
 import orjson
 
-from orchestrator.output_pipe import Stream
+from orchestrator.process.output_pipe import Stream
 
 Mark = Literal["output_incomplete", "lost", "dropped"]
 
