@@ -17,8 +17,8 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels 
  && /opt/orch/bin/orch version
 
 FROM python:3.13-slim
-RUN groupadd --system --gid 10001 orch \
- && useradd --system --uid 10001 --gid orch --home-dir /state --no-create-home --shell /usr/sbin/nologin orch \
+RUN groupadd --gid 10001 orch \
+ && useradd --no-log-init --uid 10001 --gid orch --home-dir /state --no-create-home --shell /usr/sbin/nologin orch \
  && install --directory --owner=orch --group=orch --mode=0700 /state \
  && install --directory --owner=orch --group=orch /work
 COPY --from=build /opt/orch /opt/orch

@@ -223,7 +223,7 @@ def test_documents_name_only_verbs_and_options_that_there_are(path: Path):
     known = commands()
     code = re.findall(r"^```.*?^```$|`[^`\n]+`", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     for span in code:
-        for verb, rest in re.findall(r"(?:^|[`$] )?\borch ([a-z]+)\b([^`\n]*)", span):
+        for verb, rest in re.findall(r"(?:^|`|[$#|;] )orch ([a-z]+)\b([^`\n]*)", span, re.MULTILINE):
             assert verb in known, span
             options = {name for parameter in known[verb].params for name in parameter.opts} | {"--help"}
             assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", rest.partition("#")[0])) <= options, span
@@ -258,6 +258,7 @@ def test_the_reference_has_every_exit_code():
     codes = {
         int(code) for code in re.findall(r"^\| (\d+) \|", (ROOT / "docs/reference/cli.md").read_text(), re.MULTILINE)
     }
+    commands()  # brings every module that has an error of its own
     classes, found = [OrchError], set()
     while classes:
         error = classes.pop()

@@ -223,7 +223,7 @@ def on_terminal(cli: Cli, *args: str, **environ: str) -> str:
         stdout=follower,
         stderr=subprocess.DEVNULL,
     )
-    cli.started.append(process)  # type: ignore[arg-type]  # bytes or text: it is only ever ended
+    cli.started.append(process)
     os.close(follower)
     shown = b""
     try:

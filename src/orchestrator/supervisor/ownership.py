@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
@@ -14,12 +16,13 @@ from orchestrator.store.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import timedelta
 
     from orchestrator.clock import Clock
     from orchestrator.store.redis import RedisStore
 
 log = structlog.get_logger()
+
+_FAREWELL = timedelta(seconds=2)
 
 
 class Ownership:
@@ -55,7 +58,10 @@ class Ownership:
         if self._heartbeat:
             self._heartbeat.cancel()
         await self._tasks.__aexit__(None, None, None)
-        await self._store.release(self.owner_id)
+        # A store that is away keeps nobody from leaving: the lease lapses by itself.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL.total_seconds()):
+                await self._store.release(self.owner_id)
 
     async def adopt(self, session_id: str) -> int | None:
         """Become a session's owner; return the fencing token, or None where the session is terminal.
