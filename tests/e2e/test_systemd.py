@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,12 +154,31 @@ def event(box: Machine, name: str) -> dict[str, Any]:
     return next((each for each in reversed(events(box)) if each["event"] == name), {})
 
 
+REDIS = "unix:///run/redis/redis.sock"
+
+
+def redis(box: Machine, access: str) -> str:
+    """Start a Redis that is none of the daemon's; return its pid."""
+    server = shutil.which("redis-server")
+    if server is None:
+        pytest.skip("no redis-server on PATH (Debian: apt-get install redis-server)")
+    box.path("/run/redis").mkdir(exist_ok=True)
+    box(
+        *(server, "--port", "0", "--unixsocket", "/run/redis/redis.sock", "--unixsocketperm", access),
+        *("--dir", "/run/redis", "--appendonly", "yes", "--daemonize", "yes", "--pidfile", "/run/redis/pid"),
+    )
+    box.until(lambda: box.path("/run/redis/redis.sock").exists(), "the server's socket")
+    box("chgrp", "orch", "/run/redis/redis.sock")
+    return box.path("/run/redis/pid").read_text(encoding="utf-8").strip()
+
+
 # --- its start -----------------------------------------------------------------------------------------------------
 
 
 def test_systemd_finds_nothing_wrong_with_the_unit(box: Machine) -> None:
     verified = box.run("systemd-analyze", "verify", "--man=no", "/etc/systemd/system/orch.service")
     assert (verified.returncode, verified.stderr) == (0, "")
+    assert box.show("WatchdogUSec") == "30s"
     exposure = box("systemd-analyze", "security", "--no-pager", "--threshold=25", "orch.service")  # 2.5 of 10
     assert "OK" in exposure
 
@@ -222,28 +243,11 @@ print("cache", can(lambda: pathlib.Path(os.environ["NUMBA_CACHE_DIR"]).mkdir(par
 
 def test_it_is_not_ready_while_there_is_no_store(box: Machine) -> None:
     """And gives up never: the server may come."""
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("no redis-server on PATH (Debian: apt-get install redis-server)")
-    box.write("/etc/orch/orch.toml", 'state_dir = "/var/lib/orch"\nredis_url = "unix:///run/redis/redis.sock"\n')
+    box.write("/etc/orch/orch.toml", f'state_dir = "/var/lib/orch"\nredis_url = "{REDIS}"\n')
     box("systemctl", "start", "--no-block", "orch")
     box.until(lambda: int(box.show("NRestarts")) >= 1, "a second try")
     assert not event(box, "daemon.ready")
-    box.path("/run/redis").mkdir()
-    box(
-        *(
-            server,
-            "--port",
-            "0",
-            "--unixsocket",
-            "/run/redis/redis.sock",
-            "--unixsocketperm",
-            "777",
-            "--dir",
-            "/run/redis",
-        ),
-        *("--appendonly", "yes", "--daemonize", "yes"),
-    )
+    redis(box, "777")
     box.until(lambda: box.show("ActiveState") == "active", "the store to be found")
     submit(box)
     ends_well(box)
@@ -376,37 +380,50 @@ def test_a_job_has_its_grace_however_long_the_unit_says_that_stopping_takes(box:
     box.until(lambda: status(box, "stubborn")["jobs"][0]["attempt"] == 2, "the job's next attempt")
 
 
+@pytest.mark.xfail(strict=True, reason="a daemon that is told to stop while its store is away waits for it for ever")
+def test_stop_ends_though_the_store_is_away(box: Machine) -> None:
+    server = redis(box, "777")
+    box.write("/etc/orch/orch.toml", f'state_dir = "/var/lib/orch"\nredis_url = "{REDIS}"\n')
+    box("systemctl", "start", "orch")
+    hold(box)
+    submit(box)
+    until_evaluating(box)
+    box("kill", "-KILL", server)
+    box.until(lambda: box.show("StatusText").startswith("store away"), "the daemon to see it")
+    box("systemctl", "stop", "--no-block", "orch")
+    release(box)
+    box.until(lambda: box.show("ActiveState") in {"inactive", "failed"}, "the stop")
+    assert processes(box) == []
+    redis(box, "777")
+    box("systemctl", "start", "orch")
+    ends_well(box)
+
+
 # --- a team --------------------------------------------------------------------------------------------------------
 
 
-def test_a_team_shares_a_redis_and_one_directory(box: Machine) -> None:
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("no redis-server on PATH (Debian: apt-get install redis-server)")
+def test_a_team_shares_a_store_and_a_directory(box: Machine) -> None:
+    """Ann makes a directory with her usual umask, and the daemon's results in it are hers to read."""
     box("useradd", "--groups", "orch", "ann")
-    box.path("/run/redis").mkdir()
-    box(
-        *(
-            server,
-            "--port",
-            "0",
-            "--unixsocket",
-            "/run/redis/redis.sock",
-            "--unixsocketperm",
-            "770",
-            "--dir",
-            "/run/redis",
-        ),
-        *("--appendonly", "yes", "--daemonize", "yes"),
-    )
-    box("chgrp", "-R", "orch", "/run/redis")
+    redis(box, "770")
     settings = (DEPLOY / "orch.toml").read_text(encoding="utf-8")
-    box.write("/etc/orch/orch.toml", f'{settings}\nredis_url = "unix:///run/redis/redis.sock"\n')
+    box.write("/etc/orch/orch.toml", f'{settings}\nredis_url = "{REDIS}"\n')
     box("systemctl", "start", "orch")
-    box("orch", "submit", "session.yaml", user="ann", cwd=HERE)
-    box("orch", "wait", "demo", "--timeout", "80s", user="ann", cwd=HERE)
-    assert "SUCCESS" in box("orch", "status", "demo", user="ann", cwd=HERE)
-    assert box("orch", "results", "demo", user="ann", cwd=HERE).count("SUCCESS") == 6
-    assert box("cat", "outputs/demo_worker-1.csv", user="ann", cwd=HERE)
-    refused = box.run("orch", "submit", "session.yaml", "--set", "base_output_csv=/tmp/x", user="ann", cwd=HERE)
+    box("sh", "-c", "umask 022; mkdir ann; cp *.* ann", user="ann", cwd=HERE)
+    hers = f"{HERE}/ann"
+    box("orch", "submit", "session.yaml", "--wait", user="ann", cwd=hers)
+    assert box("orch", "results", "demo", user="ann", cwd=hers).count("SUCCESS") == 6
+    assert "demo" in box("cat", "outputs/demo_worker-1.csv", user="ann", cwd=hers)
+    elsewhere = ("--session-id", "two", "--set", "base_output_csv=/tmp/x")
+    refused = box.run("orch", "submit", "session.yaml", *elsewhere, user="ann", cwd=hers)
     assert (refused.returncode, "output_roots" in refused.stderr) == (2, True)
+
+
+def test_the_how_to_for_a_server_can_be_followed(tmp_path: Path) -> None:
+    if not Path("/lib/systemd/system/redis-server.service").exists():
+        pytest.skip("no redis-server as a service (Debian: apt-get install redis-server)")
+    script = DEPLOY.parents[1] / "scripts/capture_server.py"
+    done = subprocess.run(
+        [sys.executable, script, "--check"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
