@@ -178,14 +178,13 @@ def redis(box: Machine, access: str) -> str:
 def test_systemd_finds_nothing_wrong_with_the_unit(box: Machine) -> None:
     verified = box.run("systemd-analyze", "verify", "--man=no", "/etc/systemd/system/orch.service")
     assert (verified.returncode, verified.stderr) == (0, "")
-    assert box.show("WatchdogUSec") == "30s"
     exposure = box("systemd-analyze", "security", "--no-pager", "--threshold=25", "orch.service")  # 2.5 of 10
     assert "OK" in exposure
 
 
 def test_it_starts_and_says_so(box: Machine) -> None:
     box("systemctl", "enable", "--now", "orch")
-    assert box.show("ActiveState") == "active"
+    assert (box.show("ActiveState"), box.show("WatchdogUSec")) == ("active", "30s")
     assert event(box, "daemon.ready")
     box.until(lambda: box.show("StatusText") == "serving: 0 sessions, 0 jobs run", "the status line")
     assert len(processes(box)) == 2  # itself and its embedded server
@@ -195,7 +194,7 @@ def test_it_starts_and_says_so(box: Machine) -> None:
     submit(box)
     ends_well(box)
     outputs = box.path(f"{HERE}/outputs")
-    assert outputs.stat().st_mode & 0o2770 == 0o2750  # the group's, and nobody else's
+    assert outputs.stat().st_mode & 0o2777 == 0o2770  # the group's, and nobody else's
     assert next(outputs.iterdir()).stat().st_mode & 0o777 == 0o640
     assert box.path("/var/lib/orch").stat().st_mode & 0o777 == 0o700
 
@@ -380,7 +379,6 @@ def test_a_job_has_its_grace_however_long_the_unit_says_that_stopping_takes(box:
     box.until(lambda: status(box, "stubborn")["jobs"][0]["attempt"] == 2, "the job's next attempt")
 
 
-@pytest.mark.xfail(strict=True, reason="a daemon that is told to stop while its store is away waits for it for ever")
 def test_stop_ends_though_the_store_is_away(box: Machine) -> None:
     server = redis(box, "777")
     box.write("/etc/orch/orch.toml", f'state_dir = "/var/lib/orch"\nredis_url = "{REDIS}"\n')

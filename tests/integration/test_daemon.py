@@ -16,6 +16,7 @@ from orchestrator.clock import utc_now
 from orchestrator.domain.job import Status
 from orchestrator.errors import NotFoundError, StateError
 from orchestrator.store import calls
+from orchestrator.store.blocking import BlockingStore
 from orchestrator.supervisor.daemon import Daemon
 from orchestrator.supervisor.systemd import Notifier
 from support.sessions import WAITS, alive, make_supervisor, submit, supervisor, until_file
@@ -236,6 +237,66 @@ async def test_settings_read_anew_change_how_many_run(store: RedisStore, setting
         while [job.status for job in await store.get_jobs(session_id)] != [Status.RUNNING] * 2:
             await asyncio.sleep(0.01)
         (tmp_path / "go").touch()
+        assert await ended(store, session_id) is Status.SUCCESS
+
+
+# --- trouble -------------------------------------------------------------------------------------------------------
+
+
+async def test_the_trouble_of_one_session_is_not_that_of_the_others(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    bad = await submit(store, tmp_path, "print(1)")
+    await store.read("HSET", store.keys.session(bad), "spec", '{"session_id": 7}')
+    async with serving(store, settings):
+        good = await submit(store, tmp_path, "print(1)")
+        assert await ended(store, good) is Status.SUCCESS
+
+
+async def test_a_session_removed_while_it_waits_for_a_slot_harms_nobody(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    holder = await submit(store, tmp_path, WAITS)
+    async with serving(store, replace(settings, max_jobs=1)) as daemon:
+        await until_file(tmp_path / "started-1")
+        waiting = await submit(store, tmp_path, "print(1)")
+        while waiting not in daemon.supervisor.sessions:
+            await asyncio.sleep(0.01)
+        (job,) = await store.get_jobs(waiting)
+        await store.read_all([("DEL", store.keys.job(waiting, job.job_id)), ("SREM", store.keys.active, waiting)])
+        await store.read("DEL", store.keys.session(waiting))
+        (tmp_path / "go").touch()
+        assert await ended(store, holder) is Status.SUCCESS
+        after = await submit(store, tmp_path, "print(1)")
+        assert await ended(store, after) is Status.SUCCESS
+
+
+async def test_a_store_without_room_is_waited_for(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
+    session_id = await submit(store, tmp_path, WAITS)
+    async with serving(store, settings):
+        await until_file(tmp_path / "started-1")
+        await store.read("CONFIG", "SET", "maxmemory", "1")
+        try:
+            (tmp_path / "go").touch()
+            while not store.away:
+                await asyncio.sleep(0.01)
+        finally:
+            other = BlockingStore(str(settings.redis_url), store.keys)
+            other.read("CONFIG", "SET", "maxmemory", "0")
+            other.close()
+        assert await ended(store, session_id) is Status.SUCCESS
+
+
+async def test_the_time_between_attempts_does_not_count(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
+    """Its timeout is long over when the session goes on; what it has spent of it is not."""
+    session_id = await submit(store, tmp_path, WAITS, timeout=30)
+    async with serving(store, settings):
+        await until_file(tmp_path / "started-1")
+    (job,) = await store.get_jobs(session_id)
+    assert 0 < job.spent < 30
+    await store.read("HSET", store.keys.job(session_id, job.job_id), "started_at", "2020-01-01T00:00:00.000Z")
+    (tmp_path / "go").touch()
+    async with serving(store, settings):
         assert await ended(store, session_id) is Status.SUCCESS
 
 

@@ -11,12 +11,14 @@ from orchestrator.cli.reading import has_data, open_client, settings_here
 from orchestrator.cli.session_view import session_table, sessions_table
 from orchestrator.cli.tables import width
 from orchestrator.clock import utc_now
+from orchestrator.errors import StoreUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from orchestrator.domain.snapshot import SessionSnapshot
+    from orchestrator.settings import Settings
 
 _LONG = {"-o": "output", "--output": "output", "--env": "env"}
 _WATCH = "--watch"
@@ -86,17 +88,36 @@ def show_status(asked: Asked) -> None:
 
         watch(asked.session_id, settings, Format(asked.output), timedelta(seconds=asked.watch))
         return
-    if asked.session_id is None:
-        sessions: list[SessionSnapshot] = []
-        if has_data(settings):
-            with open_client(settings) as client:
-                sessions = client.list_sessions()
-        shown = sessions_shown(sessions, settings.env, utc_now())
-    else:
-        with open_client(settings) as client:
-            snapshot = client.get_session(asked.session_id)
-        shown = session_shown(snapshot, utc_now())
+    try:
+        shown = _shown_from_store(asked, settings)
+    except StoreUnreachableError:
+        known = _last_known(asked, settings)
+        if known is None:
+            raise
+        shown = known
     write(shown, Format(asked.output))
+
+
+def _shown_from_store(asked: Asked, settings: Settings) -> Shown:
+    if asked.session_id is not None:
+        with open_client(settings) as client:
+            return session_shown(client.get_session(asked.session_id), utc_now())
+    sessions: list[SessionSnapshot] = []
+    if has_data(settings):
+        with open_client(settings) as client:
+            sessions = client.list_sessions()
+    return sessions_shown(sessions, settings.env, utc_now())
+
+
+def _last_known(asked: Asked, settings: Settings) -> Shown | None:
+    """Return what the daemon of this host knew before the store went away, where it knew anything of what is asked."""
+    from orchestrator.store.last_known import LastKnown  # noqa: PLC0415 - a store that is there is the rule
+
+    sessions = LastKnown(settings.state_dir, settings.env).find_sessions()
+    if asked.session_id is None:
+        return sessions_shown(sessions, settings.env, utc_now()) if sessions else None
+    found = next((each for each in sessions if each.session_id == asked.session_id), None)
+    return None if found is None else session_shown(found, utc_now())
 
 
 def session_shown(snapshot: SessionSnapshot, now: datetime) -> Shown:

@@ -36,6 +36,7 @@ def session_table(snapshot: SessionSnapshot, now: datetime, limit: int | None) -
         ("last update", _moment(snapshot.last_update, now)),
         ("labels", " ".join(f"{one_line(name)}={one_line(value)}" for name, value in snapshot.labels.items())),
         ("daemon", daemon_line(snapshot)),
+        ("redis", _away_line(snapshot)),
     ]
     return f"{named(values, limit)}\n\n{jobs_table(snapshot, now, limit)}"
 
@@ -98,6 +99,12 @@ def status_line(snapshot: SessionSnapshot) -> str:
     if snapshot.daemon:
         return f"{snapshot.status}{paused}, the daemon is about to take it"
     return f"{snapshot.status}{paused}, served by nobody now: `orch run` with its file goes on, or `orch daemon`"
+
+
+def _away_line(snapshot: SessionSnapshot) -> str:
+    if snapshot.known_at is None:
+        return ""
+    return f"degraded: the store is away; this is what the daemon knew at {iso(snapshot.known_at)}, and jobs go on"
 
 
 def daemon_line(snapshot: SessionSnapshot) -> str:

@@ -54,6 +54,7 @@ class TuningJob:
         token: the fencing token under which the present attempt runs.
         handle: what its executor needs to find the attempt again.
         retry_at: when a further attempt may start.
+        spent: how long its attempts have run so far, seconds; its `timeout` counts that and not the time between them.
         cancel: why it is to end, `cancelled:<who>: <why>`; empty where nobody wants that.
         verdict: what the worker itself said of its end; empty where it said nothing.
     """
@@ -83,6 +84,7 @@ class TuningJob:
     handle: str = ""
     token: int | None = None
     retry_at: datetime | None = None
+    spent: float = 0.0
     cancel: str = ""
     verdict: str = ""
 
@@ -132,6 +134,7 @@ _READ: Mapping[str, Any] = {
     "attempt": int,
     "failures": int,
     "recorded": int,
+    "spent": float,
     "failed": int,
     "started_at": read_time,
     "finished_at": read_time,

@@ -28,6 +28,7 @@ class SessionSnapshot:
         env_paused: its whole env begins none.
         owner: who runs it now, as its lease says; None where nobody does.
         daemon: who serves this env, as its lease says; None where no daemon does.
+        known_at: when this was so, where the store is away and this is what the daemon last knew; else None.
     """
 
     session_id: str
@@ -55,6 +56,7 @@ class SessionSnapshot:
     env_paused: bool = False
     owner: Mapping[str, Any] | None = None
     daemon: Mapping[str, Any] | None = None
+    known_at: datetime | None = None
 
     @classmethod
     def from_hash(cls, raw: Mapping[str, str], **more: Any) -> SessionSnapshot:
@@ -130,6 +132,8 @@ class SessionSnapshot:
             "paused": self.paused,
             "env_paused": self.env_paused,
             "waits_for": list(obstacles(self)),
+            "redis": "degraded" if self.known_at else "ok",
+            "known_at": _iso(self.known_at),
             "daemon": self.daemon is not None,
             "daemon_process": self.daemon,
             "owner": self.owner,

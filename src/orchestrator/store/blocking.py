@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from orchestrator.errors import StoreUnreachableError
+from orchestrator.store.refusals import is_temporary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PAUSE = timedelta(milliseconds=200)
-_AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OSError)
+_AWAY = (RedisConnectionError, RedisTimeoutError, OSError)
 
 
 class BlockingStore:
@@ -84,16 +85,21 @@ class BlockingStore:
                     pipeline.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
                 return pipeline.execute()
             except _AWAY as error:
-                if not away:
-                    away = True
-                    self._on_away(str(error))
-                if self._give_up():
-                    raise StoreUnreachableError(f"the store does not answer: {error}") from error
-                time.sleep(_PAUSE.total_seconds())
-            except NoScriptError:
-                raise
+                away = self._wait(error, away=away)
             except RedisError as error:
-                raise StoreUnreachableError(f"the store refuses: {error}") from error
+                if isinstance(error, NoScriptError):
+                    raise
+                if not is_temporary(error):
+                    raise StoreUnreachableError(f"the store refuses: {error}") from error
+                away = self._wait(error, away=away)
+
+    def _wait(self, error: Exception, *, away: bool) -> bool:
+        if not away:
+            self._on_away(str(error))
+        if self._give_up():
+            raise StoreUnreachableError(f"the store does not answer: {error}") from error
+        time.sleep(_PAUSE.total_seconds())
+        return True
 
     def close(self) -> None:
         """Disconnect."""

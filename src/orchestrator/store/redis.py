@@ -17,13 +17,14 @@ import redis.asyncio as aioredis
 import structlog
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from orchestrator.domain.job import TuningJob
 from orchestrator.errors import OrchError, StoreUnreachableError
 from orchestrator.store import calls
+from orchestrator.store.refusals import is_temporary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -89,6 +90,7 @@ class RedisStore:
         self._revive = revive
         self._queue = _Queue()
         self._closing = False
+        self._given_up = False
         self.away = False
         self._client = aioredis.Redis.from_url(
             url, decode_responses=True, retry=Retry(NoBackoff(), 0), socket_timeout=10, socket_connect_timeout=5
@@ -176,6 +178,10 @@ class RedisStore:
         newest = await self.read("XREVRANGE", self.keys.wake, "+", "-", "COUNT", 1)
         return str(newest[0][0]) if newest else "0-0"
 
+    def give_up(self) -> None:
+        """Wait no longer for a server that is away: what waits fails, and so does what comes while it is away."""
+        self._given_up = True
+
     async def submit(
         self, session_id: str, session: Mapping[str, object], jobs: Sequence[Mapping[str, str]]
     ) -> calls.Existing | None:
@@ -221,7 +227,7 @@ class RedisStore:
         """Return all jobs of a session, in the order of its workers."""
         ids = await self.read("LRANGE", self.keys.jobs(session_id), 0, -1)
         hashes = await self.read_all(("HGETALL", self.keys.job(session_id, job_id)) for job_id in ids)
-        return [TuningJob.from_hash(fields) for fields in hashes]
+        return [TuningJob.from_hash(fields) for fields in hashes if fields]
 
     # --- the writer ---------------------------------------------------------------------------------------------
 
@@ -241,10 +247,13 @@ class RedisStore:
             replies = await pipeline.execute(raise_on_error=False)
         except _AWAY as error:
             return await self._wait_for_server(batch, error)
+        refusal = next((reply for reply in replies if is_temporary(reply)), None)
+        again = [item for item, reply in zip(batch, replies, strict=True) if not _settle(item, reply)]
+        if refusal is not None:
+            return await self._wait_for_server(again, refusal)
         if self.away:
             self.away = False
             log.info("store.back")
-        again = [item for item, reply in zip(batch, replies, strict=True) if not _settle(item, reply)]
         if again:
             await self._load_scripts(again)
         return again
@@ -257,7 +266,7 @@ class RedisStore:
             await self._wait_for_server(items, error)
 
     async def _wait_for_server(self, batch: list[_Item], error: Exception) -> list[_Item]:
-        if self._closing:
+        if self._closing or self._given_up:
             for item in (*batch, *self._queue.items):
                 _fail(item, StoreUnreachableError(f"the store does not answer: {error}"))
             self._queue.items.clear()
@@ -276,7 +285,7 @@ class RedisStore:
 
 def _settle(item: _Item, reply: object) -> bool:
     """Give a reply to who waits for it; False where the command has to be sent again."""
-    if isinstance(reply, NoScriptError | BusyLoadingError | ReadOnlyError):
+    if isinstance(reply, NoScriptError) or is_temporary(reply):
         return False
     if item.future is None or item.future.done():
         return True

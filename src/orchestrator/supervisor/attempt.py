@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -63,6 +64,7 @@ class AttemptRunner:
                     sink=output,
                 )
             )
+            control.launched = True
             log.info("job.started", session_id=job.session_id, worker_id=job.worker_id, pid=attempt.pid)
             fenced: FencedError | None = None
             try:
@@ -70,13 +72,20 @@ class AttemptRunner:
             except FencedError as error:
                 fenced = error
                 control.stop("fenced", session.spec.grace)
-            limit = session.spec.timeout and session.spec.timeout - (self.clock() - (job.started_at or self.clock()))
-            ended = await watch(attempt, control, limit, session.spec.grace)
+            limit = session.spec.timeout and session.spec.timeout - timedelta(seconds=job.spent)
+            try:
+                ended = await watch(attempt, control, limit, session.spec.grace)
+            except BaseException:
+                # Whatever ends this task: an attempt that nobody watches any more must not live on.
+                await attempt.stop(timedelta(0))
+                await attempt.wait()
+                raise
             if fenced:
                 raise fenced
         except LaunchError as error:
             return Ended(error=str(error), intent=control.intent)
         finally:
+            control.launched = False
             output.close()
             self.tail.drain(job.session_id, job.job_id)
         log.info(

@@ -19,10 +19,12 @@ class Control:
     Attributes:
         intent: empty, `interrupted`, `timeout` or `cancelled:<who>: <why>`.
         grace: how long it may take to end by itself.
+        launched: whether a process of it is there.
     """
 
     intent: str = ""
     grace: timedelta = timedelta(0)
+    launched: bool = False
     _told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self, intent: str, grace: timedelta) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
-from orchestrator.errors import FencedError, NotFoundError, StateError
+from orchestrator.errors import FencedError, NotFoundError, StateError, StoreUnreachableError
 from orchestrator.store.calls import Owned
 from orchestrator.store.lease import Lease
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from orchestrator.supervisor.supervisor import Supervisor
 
 log = structlog.get_logger()
+
+_REST = timedelta(seconds=30)
 
 
 @dataclass(slots=True)
@@ -38,7 +43,7 @@ class Daemon:
     on_ready: Callable[[], None]
     on_standby: Callable[[Lease], None]
     _news: asyncio.Event = field(default_factory=asyncio.Event)
-    _starting: set[str] = field(default_factory=set)
+    _resting: dict[str, float] = field(default_factory=dict)
     _deposed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -64,7 +69,8 @@ class Daemon:
             stopper.cancel()
         if self._deposed.is_set():
             raise FencedError(f"another daemon serves env {self.store.keys.env} now")
-        await self.store.read("DEL", self.store.keys.daemon)
+        with suppress(StoreUnreachableError):
+            await self.store.serve(self.supervisor.ownership.owner_id, timedelta(0))
 
     async def _claim_env(self) -> bool:
         """Become the env's daemon; while another one is, stand by. False where it was told to stop meanwhile."""
@@ -99,31 +105,48 @@ class Daemon:
         for session_id in sorted(await self.store.read("SMEMBERS", self.store.keys.active)):
             if self.supervisor.draining.is_set():
                 return
-            if session_id in self.supervisor.sessions:
+            if session_id in self.supervisor.sessions or self._resting.get(session_id, 0) > _now():
                 continue
-            try:
-                session = await self.supervisor.take(session_id)
-            except NotFoundError:
-                continue  # it was removed in this moment
-            except StateError as error:
-                log.debug("session.left", session_id=session_id, why=str(error))  # `orch run` has it; it may die
-                continue
+            session = await self._take(session_id)
             if session is not None:
                 tasks.create_task(self._run_session(session), name=f"session-{session_id}")
+
+    async def _take(self, session_id: str) -> OwnedSession | None:
+        try:
+            return await self.supervisor.take(session_id)
+        except (NotFoundError, StoreUnreachableError):
+            return None  # it was removed in this moment, or all of this ends
+        except StateError as error:
+            log.debug("session.left", session_id=session_id, why=str(error))  # `orch run` has it; it may die
+        except Exception as error:  # noqa: BLE001 - one session's trouble must not end the others
+            self._rest(session_id, error)
+        return None
 
     async def _run_session(self, session: OwnedSession) -> None:
         try:
             await self.supervisor.run_taken(session)
         except FencedError as error:
             log.warning("session.lost", session_id=session.session_id, why=str(error))
+        except (NotFoundError, StoreUnreachableError) as error:
+            log.warning("session.left", session_id=session.session_id, why=str(error))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._rest(session.session_id, error)
         finally:
             self._news.set()  # it may have been retried while it came to its end
+
+    def _rest(self, session_id: str, error: Exception) -> None:
+        """Leave a session that makes trouble alone for a while."""
+        log.error("session.trouble", session_id=session_id, again_in=_REST.total_seconds(), exc_info=error)
+        self._resting[session_id] = _now() + _REST.total_seconds()
 
     async def _run_keeper(self) -> None:
         """Keep the env; whoever has it now, when it was lost while the store was away, keeps it."""
         while True:
             await asyncio.sleep(self.settings.heartbeat.total_seconds())
-            other = await self.store.serve(self.supervisor.ownership.owner_id, self.settings.lease_ttl)
+            try:
+                other = await self.store.serve(self.supervisor.ownership.owner_id, self.settings.lease_ttl)
+            except StoreUnreachableError:
+                return
             if isinstance(other, Owned):
                 log.error("daemon.deposed", by=other.owner_id)
                 self._deposed.set()
@@ -133,3 +156,7 @@ class Daemon:
     async def _run_until_draining(self) -> None:
         await self.supervisor.draining.wait()
         self._news.set()
+
+
+def _now() -> float:
+    return time.monotonic()

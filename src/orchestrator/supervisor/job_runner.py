@@ -11,7 +11,7 @@ import structlog
 
 from orchestrator.domain.job import Status
 from orchestrator.domain.outcome import Again, Ended, Finish, RetryPolicy, decide
-from orchestrator.errors import FencedError, StateError
+from orchestrator.errors import FencedError, NotFoundError, StateError, StoreUnreachableError
 from orchestrator.store.calls import Transition
 from orchestrator.supervisor.control import Control
 
@@ -77,8 +77,11 @@ class JobRunner:
                 await self.acquire(session)
         except FencedError:
             session.lose()
-        except StateError as error:
-            # Somebody moved it meanwhile: it was cancelled while it waited.
+        except StoreUnreachableError as error:
+            # Only while draining: nobody waits for a store that is away. What the store says is put right at the start.
+            log.warning("job.unsettled", session_id=job.session_id, worker_id=job.worker_id, why=str(error))
+        except (StateError, NotFoundError) as error:
+            # Somebody moved or removed it meanwhile: it was cancelled while it waited.
             log.info("job.skipped", session_id=job.session_id, worker_id=job.worker_id, why=str(error))
 
     async def acquire(self, session: OwnedSession) -> None:
@@ -90,8 +93,14 @@ class JobRunner:
                 return
             self.slots.release(session.session_id)
 
-    async def conclude(self, session: OwnedSession, job: TuningJob, ended: Ended) -> Finish | Again:
+    async def conclude(self, session: OwnedSession, job: TuningJob, ended: Ended, ran: float = 0.0) -> Finish | Again:
         """Decide what follows on an attempt's end, and write it.
+
+        Args:
+            session: the job's.
+            job: what ended.
+            ended: how.
+            ran: how long the attempt took, seconds.
 
         Raises:
             FencedError: the session is somebody else's.
@@ -112,7 +121,12 @@ class JobRunner:
             verdict=job.verdict,
         )
         after = decide(known, policy, self.jitter())
-        fields: dict[str, object] = {"return_code": ended.code, "signal": ended.signal, "reason": after.reason}
+        fields: dict[str, object] = {
+            "return_code": ended.code,
+            "signal": ended.signal,
+            "reason": after.reason,
+            "spent": round(job.spent + ran, 3),
+        }
         if isinstance(after, Finish):
             status = after.status
             fields["finished_at"] = self.clock()
@@ -137,10 +151,12 @@ class JobRunner:
             if self.draining.is_set() or session.lost:
                 return Again(None, "interrupted", job.failures)
             job = await self._start(session, job)
+            begun = asyncio.get_running_loop().time()
             ended = await self.attempts.run(session, job, control)
+            ran = asyncio.get_running_loop().time() - begun
         finally:
             del session.controls[job.job_id]
-        return await self.conclude(session, job, ended)
+        return await self.conclude(session, job, ended, ran)
 
     async def _start(self, session: OwnedSession, job: TuningJob) -> TuningJob:
         """Claim the next attempt: from here on the store says RUNNING, whatever happens to this process."""

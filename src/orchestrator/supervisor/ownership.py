@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import structlog
 
-from orchestrator.errors import StateError
+from orchestrator.errors import StateError, StoreUnreachableError
 from orchestrator.store.calls import Adopted, Over, Owned
 from orchestrator.store.lease import Lease
 
@@ -42,7 +42,7 @@ class Ownership:
         self._store = store
         self._ttl = ttl
         self._on_lost = on_lost
-        self._lease = Lease.own(kind, clock())
+        self.lease = Lease.own(kind, clock())
         self._tasks = asyncio.TaskGroup()
         self._heartbeat: asyncio.Task[None] | None = None
 
@@ -59,7 +59,7 @@ class Ownership:
             self._heartbeat.cancel()
         await self._tasks.__aexit__(None, None, None)
         # A store that is away keeps nobody from leaving: the lease lapses by itself.
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, StoreUnreachableError):
             async with asyncio.timeout(_FAREWELL.total_seconds()):
                 await self._store.release(self.owner_id)
 
@@ -96,10 +96,13 @@ class Ownership:
     async def _run_heartbeat(self) -> None:
         while True:
             await asyncio.sleep(self._ttl.total_seconds() / 3)
-            await self._renew()
+            try:
+                await self._renew()
+            except StoreUnreachableError:
+                return  # nobody waits for it any more: this process is about to end
 
     async def _renew(self) -> None:
-        for session_id in await self._store.renew(self.owner_id, str(self._lease), self._ttl, dict(self.tokens)):
+        for session_id in await self._store.renew(self.owner_id, str(self.lease), self._ttl, dict(self.tokens)):
             if self.tokens.pop(session_id, None) is not None:
                 log.warning("session.lost", session_id=session_id)
                 self._on_lost(session_id)

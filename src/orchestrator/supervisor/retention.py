@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from orchestrator.clock import iso
+from orchestrator.domain.job import Status
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -18,12 +19,21 @@ _CHUNK = 1000
 async def expire_session(store: RedisStore, session_id: str, retention: timedelta, now: datetime) -> None:
     """Give all keys of a finished session their time to live."""
     jobs = await store.get_jobs(session_id)
+    if not jobs:
+        return  # it was removed in this moment
     lives = round(retention.total_seconds())
     await store.read("HSET", store.keys.session(session_id), "expires_at", iso(now + retention))
     shares = ((job.job_id, job.worker_id, job.iterations or 0) for job in jobs)
     names = store.keys.of_session(session_id, jobs[0].mode, shares)
     while chunk := list(islice(names, _CHUNK)):
         await store.read_all(("EXPIRE", name, lives) for name in chunk)
+    # Tried again meanwhile: its keys have to live on, whichever of the two came last to each of them.
+    if not Status((await store.get_session(session_id)).get("status", Status.SUCCESS)).terminal:
+        shares = ((job.job_id, job.worker_id, job.iterations or 0) for job in jobs)
+        again = store.keys.of_session(session_id, jobs[0].mode, shares)
+        await store.read("HDEL", store.keys.session(session_id), "expires_at")
+        while chunk := list(islice(again, _CHUNK)):
+            await store.read_all(("PERSIST", name) for name in chunk)
 
 
 async def sweep(store: RedisStore, retention: timedelta, now: datetime) -> None:

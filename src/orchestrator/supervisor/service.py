@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from orchestrator.errors import OrchError
+from orchestrator.domain.job import Status
+from orchestrator.errors import OrchError, StoreUnreachableError
 from orchestrator.executors import make_executor
 from orchestrator.process.remnants import become_subreaper
 from orchestrator.process.tree import use_pidfd_watcher
 from orchestrator.store.keys import Keys
+from orchestrator.store.last_known import LastKnown
 from orchestrator.store.redis import RedisStore
 from orchestrator.supervisor.daemon import Daemon
 from orchestrator.supervisor.supervisor import Supervisor
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _STATUS_EVERY = timedelta(seconds=2)
+_JOBS_KEPT = 64
 _DRAIN_STEP = timedelta(seconds=10)
 
 
@@ -58,7 +62,13 @@ class Service:
         """
         use_pidfd_watcher()
         become_subreaper()
-        asyncio.run(self._run())
+        try:
+            asyncio.run(self._run())
+        except* StoreUnreachableError as away:
+            if not self._terms:
+                raise
+            # Told to stop while the store was away: what it should have heard is put right at the next start.
+            log.warning("daemon.unsettled", why=str(away.exceptions[0]))
 
     async def _run(self) -> None:
         keys = Keys(self.settings.env, self.settings.key_prefix)
@@ -72,6 +82,7 @@ class Service:
                 watching = [
                     tasks.create_task(self.notifier.run_watchdog(), name="watchdog"),
                     tasks.create_task(self._run_status(store, supervisor), name="systemd-status"),
+                    tasks.create_task(self._run_memory(store, supervisor), name="last-known"),
                 ]
                 await Daemon(supervisor, store, self.settings, self._on_ready, self._on_standby).run()
                 for task in watching:
@@ -95,6 +106,9 @@ class Service:
     def _stop(self, supervisor: Supervisor, number: int) -> None:
         self._terms += 1
         at_once = self._terms > 1
+        if at_once:  # whatever hangs now is the sender's to end
+            for each in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().remove_signal_handler(each)
         log.info("daemon.stopping", signal=signal.Signals(number).name, at_once=at_once)
         self.notifier.stopping(2 * _DRAIN_STEP)
         supervisor.interrupt(now=at_once)
@@ -115,14 +129,35 @@ class Service:
             log.info("daemon.reloaded", max_jobs=fresh.max_jobs)
         self.notifier.tell(READY=1)
 
+    async def _run_memory(self, store: RedisStore, supervisor: Supervisor) -> None:
+        """Keep the file with what is known: it is what `status` has to show while the store is away."""
+        known = LastKnown(self.settings.state_dir, self.settings.env)
+        try:
+            while True:
+                if not store.away:
+                    names = list(supervisor.sessions)
+                    with suppress(StoreUnreachableError):
+                        sessions = {name: await _read_session(store, name) for name in names}
+                        known.write(supervisor.ownership.lease, sessions, self.clock())
+                await asyncio.sleep(_STATUS_EVERY.total_seconds())
+        finally:
+            known.remove()
+
     async def _run_status(self, store: RedisStore, supervisor: Supervisor) -> None:
         """Keep systemd's status line true, and its patience long enough while jobs drain."""
         while True:
             await asyncio.sleep(_STATUS_EVERY.total_seconds())
             running = supervisor.slots.held.total()
             if supervisor.draining.is_set():
-                self.notifier.stopping(2 * _DRAIN_STEP)
+                if running:
+                    self.notifier.stopping(2 * _DRAIN_STEP)
                 self.notifier.tell(STATUS=f"stopping: {running} jobs still run")
             else:
                 health = "store away, jobs go on" if store.away else "serving"
                 self.notifier.tell(STATUS=f"{health}: {len(supervisor.sessions)} sessions, {running} jobs run")
+
+
+async def _read_session(store: RedisStore, session_id: str) -> dict[str, Any]:
+    jobs = await store.get_jobs(session_id)
+    shown = [job.to_hash() for job in jobs if job.status is not Status.PENDING][-_JOBS_KEPT:]
+    return {"record": await store.get_session(session_id), "jobs": shown}

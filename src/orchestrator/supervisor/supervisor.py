@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ import structlog
 from orchestrator.domain.job import Status
 from orchestrator.domain.outcome import Ended
 from orchestrator.domain.session import SessionSpec
-from orchestrator.errors import FencedError
+from orchestrator.errors import FencedError, StoreUnreachableError
 from orchestrator.supervisor.attempt import AttemptRunner
 from orchestrator.supervisor.job_runner import JobRunner
 from orchestrator.supervisor.owned import OwnedSession
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from orchestrator.store.redis import RedisStore
 
 log = structlog.get_logger()
+
+_GLANCE = timedelta(milliseconds=200)
+_SWEEP = timedelta(hours=1)
 
 
 class Supervisor:
@@ -81,7 +84,7 @@ class Supervisor:
         )
         self._open = AsyncExitStack()
         self._tasks = asyncio.TaskGroup()
-        self._listener: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self._on_news: Callable[[str | None], None] = lambda _: None
 
     async def __aenter__(self) -> Self:
@@ -91,14 +94,18 @@ class Supervisor:
             await stack.enter_async_context(self._tail)
             await sweep(self._store, self._settings.retention, self._clock())
             await stack.enter_async_context(self._tasks)
-            self._listener = self._tasks.create_task(self._run_listener(), name="wakes")
+            self._background = [
+                self._tasks.create_task(self._run_listener(), name="wakes"),
+                self._tasks.create_task(self._run_farewell(), name="farewell"),
+                self._tasks.create_task(self._run_sweeper(), name="sweeper"),
+            ]
             self._open = stack.pop_all()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         """End the lease."""
-        if self._listener:
-            self._listener.cancel()
+        for task in self._background:
+            task.cancel()
         await self._open.aclose()
 
     async def run_session(self, session_id: str) -> Status:
@@ -173,8 +180,26 @@ class Supervisor:
         async for session_id in wakes(self._store):
             self._on_news(session_id)
             for session in list(self.sessions.values()):
-                if session_id in (None, session.session_id):
-                    await self._apply(session)
+                # None and "" stand for all of them.
+                if not session_id or session_id == session.session_id:
+                    with suppress(StoreUnreachableError):
+                        await self._apply(session)
+
+    async def _run_farewell(self) -> None:
+        """Wait for a store that is away only as long as jobs run: what they leave is put right at the next start."""
+        await self.draining.wait()
+        while not self._store.away or any(  # noqa: ASYNC110 - two things of others', neither of which is an event
+            control.launched for session in self.sessions.values() for control in session.controls.values()
+        ):
+            await asyncio.sleep(_GLANCE.total_seconds())
+        self._store.give_up()
+
+    async def _run_sweeper(self) -> None:
+        """Take expired sessions off the index, now and then: a daemon lives long."""
+        while True:
+            await asyncio.sleep(_SWEEP.total_seconds())
+            with suppress(StoreUnreachableError):
+                await sweep(self._store, self._settings.retention, self._clock())
 
     async def _apply(self, session: OwnedSession) -> None:
         """Bring about what the store says is wanted of a session: whether it begins jobs, and which are to end."""

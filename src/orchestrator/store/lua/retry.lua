@@ -35,7 +35,7 @@ for _, job_id in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
       redis.call('HINCRBY', key, 'failed', 0 - again)
     end
     redis.call('HSET', key, 'status', 'PENDING', 'failures', '0', 'reason', 'retry', 'retry_at', '', 'finished_at', '',
-      'started_at', '', 'verdict', '', 'cancel', '')
+      'started_at', '', 'verdict', '', 'cancel', '', 'spent', '0')
     redis.call('HINCRBY', KEYS[1], 'jobs_' .. job[1], -1)
     redis.call('HINCRBY', KEYS[1], 'jobs_PENDING', 1)
     event(KEYS[3], ARGV[1], 'event', 'job.pending', 'worker_id', job[2], 'from', job[1], 'to', 'PENDING',
