@@ -5,7 +5,6 @@ A wish is a fact in the store, not a message: whoever serves the env carries it 
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from uuid import uuid4
 
 from hiredis import ReplyError
 
-from orchestrator.clock import iso
 from orchestrator.errors import StoreUnreachableError
 from orchestrator.store import calls
 
@@ -87,7 +85,7 @@ class Wishes:
         """
         client = self.client
         snapshot = client.get_session(session_id)
-        retried = client.do(calls.retry(client.keys, session_id, snapshot.mode, self.actor, self.clock()))
+        retried = client.do(calls.retry(client.keys, session_id, self.actor, self.clock()))
         shares = ((job.job_id, job.worker_id, job.iterations or 0) for job in snapshot.jobs)
         names = client.keys.of_session(session_id, snapshot.mode, shares)
         while chunk := list(islice(names, _CHUNK)):
@@ -105,12 +103,7 @@ class Wishes:
 
     def pause_env(self, *, paused: bool) -> None:
         """Have no session of the env begin a job, or all begin again."""
-        keys = self.client.keys
-        text = json.dumps({"actor": self.actor, "time": iso(self.clock())})
-        self.client.ask(
-            ("SET", keys.paused, text) if paused else ("DEL", keys.paused),
-            ("XADD", keys.wake, "MAXLEN", "~", 1000, "*", "session_id", ""),  # no session: every one of them
-        )
+        self.client.do(calls.pause_env(self.client.keys, self.actor, self.clock(), paused=paused))
 
     def make_durable(self) -> Durability:
         """Wait until what this connection has written is as safe as the server can make it, and say how safe that is.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.clock import iso, utc_now
 from orchestrator.domain.outcome import WorkerExit
-from orchestrator.errors import OrchError, SpecError, StateError, StoreUnreachableError
+from orchestrator.domain.shown import shown
+from orchestrator.errors import FencedError, OrchError, SpecError, StateError, StoreUnreachableError
 from tuning_worker import check
 from tuning_worker.lifeline import StopFlag, die_with_parent
 
@@ -46,13 +48,19 @@ _ABOUT = {
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session-id", required=True)
-    parser.add_argument("--worker-id", required=True, help="worker-1, worker-2, …")
+    parser.add_argument("--worker-id", required=True, type=_worker_id, help="worker-1, worker-2, …")
     parser.add_argument("--config", required=True, help="the tuning config")
     parser.add_argument("--iterations", required=True, type=int, help="how many to evaluate")
     parser.add_argument("--mode", default="paper")
     parser.add_argument("--env", default="docker", help="the deployment's name, which separates records")
     parser.add_argument("--optimizer", help="bayesian, grid or random; else the tuning config's method")
     parser.add_argument("--output-csv", required=True)
+
+
+def _worker_id(text: str) -> str:
+    if not re.fullmatch(r"worker-[1-9][0-9]{0,5}", text):
+        raise argparse.ArgumentTypeError(f"must be worker-1, worker-2, … (got {shown(text)})")
+    return text
 
 
 def _work(options: argparse.Namespace) -> int:
@@ -78,6 +86,8 @@ def _told(work: Any) -> int:
         return int(work())
     except SpecError as error:
         return _fail(error, WorkerExit.USAGE)
+    except FencedError as error:  # the job is another attempt's: nothing of this one's end is to be read into it
+        return _fail(error, WorkerExit.FAILED)
     except StateError as error:
         return _fail(error, WorkerExit.BROKEN)
     except StoreUnreachableError as error:

@@ -107,7 +107,7 @@ class IterationCsv:
         if len(line) != len(self._columns):
             raise self._foreign(f"a row of it is damaged: {','.join(line)}")
         row = dict(zip(self._columns, line, strict=True))
-        if not row["iteration"].isdigit():
+        if not row["iteration"].isdecimal() or row["status"] not in ("SUCCESS", "FAILED"):
             raise self._foreign(f"a row of it is damaged: {','.join(line)}")
         if any(row[name] != value for name, value in self._identity.items()):
             raise self._foreign(f"it belongs to {row['worker_id']} of session {row['session_id']}")

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeGuard
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationInfo, field_validator
 
-from orchestrator.domain.shown import is_text, shortened, shown
+from orchestrator.domain.shown import shortened, shown
 from tuning_worker.exact import UNIFORM_BITS, Steps, exact, log_between, pick, shares, thin
 
 Scalar: TypeAlias = int | float | str | bool
@@ -80,16 +80,21 @@ def _choices(value: object) -> tuple[Scalar, ...]:
     if not isinstance(value, list | tuple) or not value:
         raise ValueError("choices are a list of at least one value")
     seen = set()
+    texts: dict[str, object] = {}
     for choice in value:
         if not isinstance(choice, str | bool) and not _is_number(choice):
             raise ValueError(f"a choice is a string, a finite number, true or false (got {shown(choice)})")
-        if isinstance(choice, str) and not is_text(choice):
-            raise ValueError("a choice that is a string holds no NUL and no lone surrogate")
+        if isinstance(choice, str) and not choice.isprintable():
+            raise ValueError(f"a choice that is a string is one line of printable characters (got {shown(choice)})")
         if isinstance(choice, int) and abs(choice) > _EXACT_INT:
             raise ValueError(f"an integer choice lies within ±{_EXACT_INT}: larger ones are not exact everywhere")
         if _identity(choice) in seen:
             raise ValueError(f"the choice {shown(choice)} is there twice")
         seen.add(_identity(choice))
+        if str(choice) in texts:
+            twin = texts[str(choice)]
+            raise ValueError(f"the choices {shown(twin)} and {shown(choice)} are one text where results are written")
+        texts[str(choice)] = choice
     return tuple(value)
 
 

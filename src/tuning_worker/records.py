@@ -101,17 +101,17 @@ class Records:
         Raises:
             StateError: the CSV holds rows of an earlier session of the same name.
         """
-        if any(row["timestamp"] < self._share.submitted_at for row in self._csv.rows.values()):
+        stored = self._stored()
+        if self._csv.rows and not stored:  # an iteration's parameters are in the store before its row is written
             raise StateError(
                 f"{self._csv.path} holds rows of an earlier session {self._share.session_id}: "
                 "move it away, or choose another base_output_csv"
             )
-        stored = self._stored()
         for iteration, row in sorted(self._csv.rows.items()):
             known = stored.get(iteration, {})
-            # A row from before `orch retry` is what is to be evaluated again, not a result that got lost.
-            if known.get("status") not in _FINISHED and row["timestamp"] >= known.get("retried_at", ""):
-                self._commit_row(iteration, row)
+            # A row that was committed and is not recorded now is one that `orch retry` took back.
+            if known.get("status") not in _FINISHED and row["timestamp"] != known.get("timestamp"):
+                self._commit_row(iteration, row, known)
                 (stored[iteration],) = self._read([iteration])
         finished = {number: record for number, record in stored.items() if record["status"] in _FINISHED}
         rows = {number: _row(self._share, record) for number, record in finished.items()}
@@ -161,21 +161,31 @@ class Records:
         self._csv.append(_row(self._share, _flat({**fields, "status": outcome.status}, params, outcome.metrics)))
         self._commit(place, fields, Status(outcome.status), params, outcome.value, outcome.metrics)
 
-    def _commit_row(self, iteration: int, row: Row) -> None:
-        """Commit what a worker wrote to its CSV and could not commit any more."""
+    def _commit_row(self, iteration: int, row: Row, known: Mapping[str, str]) -> None:
+        """Commit what a worker wrote to its CSV and could not commit any more; `known` is its record in the store."""
         place = self.place(iteration)
-        params = _parse_point(self._space, _named(row, "params_"))
-        metrics = {name: _number(text) for name, text in _named(row, "metrics_").items()}
-        value = _number(row["value"])
+        status = Status(row["status"])
+        try:
+            stored = known.get("params")
+            params = json.loads(stored) if stored else _parse_point(self._space, _named(row, "params_"))
+            metrics = {name: _number(text) for name, text in _named(row, "metrics_").items()}
+            value = _number(row["value"])
+        except ValueError as error:
+            raise StateError(f"{self._csv.path}: the row of iteration {iteration} is damaged: {error}") from error
+        failed = status is Status.FAILED
         fields = {
             **self._identity(place),
             "value": value,
             "timestamp": row["timestamp"],
             "attempt": self._share.attempt,
+            "seconds": None,
+            "kind": "recovered" if failed else "",
+            "reason": "recovered: its row in the CSV does not say why it failed" if failed else "",
+            "error": "",
             "params": calls.dumps(params),
             **{f"params_{name}": given for name, given in params.items()},
         }
-        self._commit(place, fields, Status(row["status"]), params, value, metrics)
+        self._commit(place, fields, status, params, value, metrics)
 
     def _commit(
         self,
@@ -240,11 +250,11 @@ def _named(row: Row, prefix: str) -> dict[str, str]:
 
 
 def _parse_point(space: SearchSpace, texts: Mapping[str, str]) -> Params:
-    """Read the parameters of a CSV row; a choice is known by its text."""
+    """Read the parameters of a CSV row; a choice is known by its text. `ValueError` where it is none that can be."""
     params: dict[str, int | float | str | bool] = {}
     for name, dimension in space.dimensions.items():
         if isinstance(dimension, CategoricalDimension):
-            params[name] = next(choice for choice in dimension.choices if str(choice) == texts[name])
+            params[name] = dimension.choices[[str(choice) for choice in dimension.choices].index(texts[name])]
         else:
             params[name] = int(texts[name]) if isinstance(dimension, IntDimension) else float(texts[name])
     return params

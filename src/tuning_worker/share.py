@@ -19,11 +19,11 @@ class Share:
     """One worker's share.
 
     Attributes:
+        worker_number: by which the iterations are dealt; a worker alone is the first, whatever its id.
         token: the attempt's fencing token.
         iterations: how many it is.
         recorded: how many of them are recorded.
         workers: how many workers the session was dealt over.
-        submitted_at: ISO 8601; nothing of this session is older.
         tuning: the tuning config as it was when the session was submitted, as JSON.
         base: the tuning config's folder.
     """
@@ -42,7 +42,6 @@ class Share:
     optimizer: str
     seed: int
     direction: str
-    submitted_at: str
     output_csv: Path
     tuning: str
     base: Path
@@ -69,7 +68,7 @@ def find_share(store: BlockingStore, session_id: str, job_id: str, token: int) -
         session_id=session_id,
         job_id=job_id,
         worker_id=job.worker_id,
-        worker_number=int(job.worker_id.removeprefix("worker-")),
+        worker_number=int(job.worker_id.removeprefix("worker-")) if spec.workers > 1 else 1,
         mode=job.mode,
         token=token,
         attempt=job.attempt,
@@ -80,7 +79,6 @@ def find_share(store: BlockingStore, session_id: str, job_id: str, token: int) -
         optimizer=job.optimizer,
         seed=int(fields["seed"]),
         direction=fields["direction"],
-        submitted_at=fields["submitted_at"],
         output_csv=Path(job.output_csv),
         tuning=fields["tuning"],
         base=Path(job.config_path).resolve().parent,

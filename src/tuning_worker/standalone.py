@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import ExitStack
+import sys
+import threading
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +19,7 @@ from orchestrator.domain.job import Status, TuningJob
 from orchestrator.domain.outcome import Ended, Finish, RetryPolicy, WorkerExit, decide
 from orchestrator.domain.record import Submission
 from orchestrator.domain.session import SessionSpec, choose_seed, session_hash
-from orchestrator.errors import FencedError, Problem, SpecError, StateError
+from orchestrator.errors import FencedError, Problem, SpecError, StateError, StoreUnreachableError
 from orchestrator.settings import load_settings
 from orchestrator.store import calls
 from orchestrator.store.blocking import BlockingStore
@@ -30,10 +32,10 @@ from tuning_worker.share import find_share
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+_HARMLESS = (WorkerExit.DONE, WorkerExit.STOPPED)  # what does not tell that the session has ended badly
 _ONE_ATTEMPT = RetryPolicy(1, timedelta(0), timedelta(0))
-_LEASE = timedelta(days=1)  # it has no heartbeat; whoever finds its process gone does not wait for the lease
 
 
 def run(options: argparse.Namespace, stop: Callable[[], bool], say: Say) -> int:
@@ -48,13 +50,15 @@ def run(options: argparse.Namespace, stop: Callable[[], bool], say: Say) -> int:
     settings = load_settings(os.environ, cwd, {"env": submission.spec.env})
     with ExitStack() as stack:
         address = stack.enter_context(open_store(settings))
-        store = BlockingStore(address.url, Keys(settings.env, settings.key_prefix), give_up=stop)
+        keys = Keys(settings.env, settings.key_prefix)
+        store = BlockingStore(address.url, keys, give_up=stop)
         stack.callback(store.close)
-        alone = _Alone(store, submission, settings.retention)
+        owner_id = stack.enter_context(_lease(address.url, keys, settings.lease_ttl, stop))
+        alone = _Alone(store, submission, settings.retention, owner_id)
         job = alone.claim(options.worker_id, options.output_csv)
         share = find_share(store, job.session_id, job.job_id, job.token or 0)
         try:
-            code = Worker(store, share, utc_now, stop, say).run()
+            code = Worker(store, share, utc_now, lambda: stop() or alone.is_cancelled(job), say).run()
         except StateError as error:
             if not isinstance(error, FencedError):
                 set_verdict(store, share, str(error))
@@ -88,23 +92,50 @@ def _submission(options: argparse.Namespace, cwd: Path) -> Submission:
     )
 
 
+@contextmanager
+def _lease(url: str, keys: Keys, ttl: timedelta, stop: Callable[[], bool]) -> Iterator[str]:
+    """Hold an owner's lease, renewed by a thread: an iteration may take longer than any lease. Yields the owner's id."""
+    owner_id = f"worker-{uuid4().hex[:12]}"
+    over = threading.Event()
+    store = BlockingStore(url, keys, give_up=lambda: over.is_set() or stop())
+    call = calls.renew(keys, owner_id, str(Lease.own("worker", utc_now())), ttl, {})
+
+    def renew() -> None:
+        while not over.wait(ttl.total_seconds() / 3):
+            with suppress(StoreUnreachableError):
+                store.do(call)
+
+    store.do(call)
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield owner_id
+    finally:
+        over.set()
+        thread.join()
+        with suppress(StoreUnreachableError):
+            store.read("DEL", keys.owner(owner_id))
+        store.close()
+
+
 class _Alone:
     """The part of a supervisor that a worker without one needs."""
 
-    def __init__(self, store: BlockingStore, submission: Submission, retention: timedelta) -> None:
+    def __init__(self, store: BlockingStore, submission: Submission, retention: timedelta, owner_id: str) -> None:
         self._store = store
         self._keys = store.keys
         self._submission = submission
         self._session_id = submission.spec.session_id
         self._retention = retention
-        self._owner = f"worker-{uuid4().hex[:12]}"
+        self._owner = owner_id
         self._token = 0
 
     def claim(self, worker_id: str, output_csv: str) -> TuningJob:
         """Submit the session, or find it unfinished, own it, and start its one job."""
         (job,) = self._submission.jobs(lambda: str(uuid4()))
         job = replace(job, worker_id=worker_id, output_csv=output_csv)
-        record = self._submission.record([job], utc_now())
+        # Born owned: a daemon, which the submit wakes, finds it taken.
+        record = {**self._submission.record([job], utc_now()), "owner": self._owner}
         existing = self._store.do(calls.submit(self._keys, self._session_id, record, [job.to_hash()], utc_now()))
         if existing and existing.spec_hash != session_hash(self._submission.spec):
             raise StateError(f"session {self._session_id} is there already and is another: choose another --session-id")
@@ -112,6 +143,8 @@ class _Alone:
         if existing:
             (job_id,) = self._store.read("LRANGE", self._keys.jobs(self._session_id), 0, -1)
             job = TuningJob.from_hash(self._store.read("HGETALL", self._keys.job(self._session_id, job_id)))
+            if job.worker_id != worker_id:
+                raise StateError(f"session {self._session_id} is there already and is {job.worker_id}'s")
             if job.status is Status.RUNNING:  # its worker is dead, or it could not have been adopted
                 self._move(job, Status.PENDING, {"reason": "lost"})
                 job = replace(job, status=Status.PENDING)
@@ -128,12 +161,16 @@ class _Alone:
         token = self._move(job, Status.RUNNING, started)
         return replace(job, status=Status.RUNNING, token=token)
 
+    def is_cancelled(self, job: TuningJob) -> bool:
+        """Whether somebody wants the job to end."""
+        return bool(self._store.read("HGET", self._keys.job(job.session_id, job.job_id), "cancel"))
+
     def conclude(self, job: TuningJob, code: WorkerExit) -> int:
         """Write how the job ended; return the exit code of the program."""
         now = TuningJob.from_hash(self._store.read("HGETALL", self._keys.job(job.session_id, job.job_id)))
         ended = Ended(
             code=code,
-            intent="interrupted" if code is WorkerExit.STOPPED else "",
+            intent=now.cancel or ("interrupted" if code is WorkerExit.STOPPED else ""),
             iterations=now.iterations or 0,
             recorded=now.recorded,
             failed=now.failed,
@@ -145,13 +182,13 @@ class _Alone:
             self._move(now, after.status, {"reason": after.reason, "return_code": int(code), "finished_at": utc_now()})
         else:
             self._move(now, Status.PENDING, {"reason": after.reason, "return_code": int(code)})
-        self._store.read("DEL", self._keys.owner(self._owner))
-        finished = isinstance(after, Finish) and after.status is not Status.SUCCESS and code is WorkerExit.DONE
-        return WorkerExit.FAILED if finished else code
+        if isinstance(after, Finish) and after.status is not Status.SUCCESS and code in _HARMLESS:
+            print(f"tuning-worker: session {job.session_id} is {after.status}: {after.reason}", file=sys.stderr)  # noqa: T201 - there is no other place
+            return WorkerExit.FAILED
+        return code
 
     def _adopt(self) -> None:
-        keys, lease = self._keys, Lease.own("worker", utc_now())
-        self._store.do(calls.renew(keys, self._owner, str(lease), _LEASE, {}))
+        keys = self._keys
         answer = self._store.do(calls.adopt(keys, self._session_id, self._owner, utc_now()))
         if isinstance(answer, calls.Owned) and Lease.parse(answer.lease).gone():
             answer = self._store.do(calls.adopt(keys, self._session_id, self._owner, utc_now(), answer.owner_id))

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from orchestrator.clock import utc_now
-from orchestrator.errors import StateError
+from orchestrator.errors import FencedError, StateError
 from orchestrator.store.blocking import BlockingStore
 from orchestrator.store.keys import Keys
 from tuning_worker.run import Say, Worker, set_verdict
@@ -28,6 +28,8 @@ def run(stop: Callable[[], bool], say: Say) -> int:
     share = find_share(store, env["ORCH_SESSION_ID"], env["ORCH_JOB_ID"], int(env["ORCH_TOKEN"]))
     try:
         return Worker(store, share, utc_now, stop, say).run()
+    except FencedError:
+        raise  # another attempt runs: its verdict is not this one's to give
     except StateError as error:
         set_verdict(store, share, str(error))
         raise

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.plan import global_index, plan_jobs, surplus_workers, worker_and_iteration
+from orchestrator.domain.plan import global_index, plan_jobs, surplus_workers
 from orchestrator.domain.session import MAX_ITERATIONS, MAX_WORKERS, SessionSpec
 
 totals = st.integers(1, 300)
@@ -43,7 +43,7 @@ def test_every_global_index_is_exactly_one_workers_iteration(total: int, workers
         for number, job in enumerate(jobs, start=1)
         for iteration in range(1, (job.iterations or 0) + 1)
     }
-    assert dealt == {g: worker_and_iteration(g, workers) for g in range(total)}
+    assert dealt == {g: (g % workers + 1, g // workers + 1) for g in range(total)}
 
 
 @given(totals, worker_counts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -99,6 +99,8 @@ class TuningJob:
         Raises:
             KeyError: a field that every job has is missing.
         """
+        if missing := _ALWAYS - raw.keys():
+            raise KeyError(*sorted(missing))
         values = {name: _READ.get(name, str)(raw[name]) for name in _NAMES if name in raw}
         return cls(**values)
 
@@ -125,6 +127,7 @@ def read_time(text: str) -> datetime | None:
 
 
 _NAMES = tuple(field.name for field in fields(TuningJob))
+_ALWAYS = frozenset(field.name for field in fields(TuningJob) if field.default is MISSING)
 _READ: Mapping[str, Any] = {
     "status": Status,
     "iterations": read_int,

@@ -59,8 +59,3 @@ def global_index(worker_number: int, iteration: int, workers: int) -> int:
         workers: as many as the session asks for, surplus ones included.
     """
     return (iteration - 1) * workers + worker_number - 1
-
-
-def worker_and_iteration(g: int, workers: int) -> tuple[int, int]:
-    """Return whose iteration a global index is, and which of its: the inverse of `global_index`."""
-    return g % workers + 1, g // workers + 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.domain.job import Status, TuningJob
 from orchestrator.domain.plan import plan_jobs
-from orchestrator.domain.session import SessionSpec, session_hash
+from orchestrator.domain.session import SessionSpec, dump_session, session_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,7 +76,7 @@ class Submission:
             "priority": spec.priority,
             "labels": json.dumps(dict(spec.labels)),
             "cwd": self.cwd,
-            "spec": spec.model_dump_json(),
+            "spec": dump_session(spec),
             "spec_hash": session_hash(spec),
             "tuning": self.tuning,
             "submitted_at": now,

@@ -24,7 +24,7 @@ from orchestrator.domain.names import (  # noqa: TC001 - pydantic reads them at 
     Variables,
 )
 from orchestrator.domain.shown import printable
-from orchestrator.errors import Problem, SpecError
+from orchestrator.errors import Problem, SpecError, StateError
 
 DEFAULT_OPTIMIZER = "bayesian"
 MAX_ITERATIONS = 10**9
@@ -121,7 +121,8 @@ class SessionSpec(BaseModel):
         if not isinstance(data, dict) or data.get("worker_command") is None or "total_iterations" in data:
             return data
         workers = data.get("workers")
-        return {**data, "total_iterations": workers if type(workers) is int and workers in range(1, MAX_WORKERS) else 1}
+        is_valid = type(workers) is int and 1 <= workers <= MAX_WORKERS
+        return {**data, "total_iterations": workers if is_valid else 1}
 
 
 def load_session(text: str | bytes, source: str, overrides: Mapping[str, str] | None = None) -> SessionSpec:
@@ -158,17 +159,25 @@ def dump_session(spec: SessionSpec) -> str:
     return spec.model_dump_json()
 
 
-def restore_session(text: str, source: str) -> SessionSpec:
+def restore_session(text: str) -> SessionSpec:
     """Read what `dump_session` wrote.
 
     Raises:
-        SpecError: it is no JSON, or not of this version's making.
+        StateError: another version of the program wrote it, and this one cannot read it.
     """
+    source = "the session in the store"
     try:
-        data = json.loads(text)
+        document = Document(source, json.loads(text))
+        if not isinstance(document.data, dict):
+            raise StateError(f"{source} is no mapping")
+        if unknown := document.data.keys() - SessionSpec.model_fields.keys():
+            name, fields = document.data.get("session_id"), ", ".join(sorted(unknown))
+            raise StateError(f"session {name} was submitted by a newer orch: this one does not know {fields}")
+        return validate(document, SessionSpec)
     except ValueError as error:
-        raise SpecError((Problem(f"is no JSON: {error}", source),)) from None
-    return validate(Document(source, data), SessionSpec)
+        raise StateError(f"{source} is no JSON: {error}") from None
+    except SpecError as error:
+        raise StateError(f"another version of orch submitted it: {error}") from None
 
 
 def session_hash(spec: SessionSpec) -> str:

@@ -61,12 +61,16 @@ class Keys:
         return f"{self._root}:session:{session_id}:results"
 
     def candidates(self, session_id: str) -> str:
-        """Return the hash g → parameters of the iterations begun and not yet recorded."""
+        """Return the hash worker → g and parameters of the iterations begun and not yet recorded."""
         return f"{self._root}:session:{session_id}:candidates"
 
     def points(self, session_id: str) -> str:
         """Return the hash point → g of the points that are claimed, so that none is evaluated twice."""
         return f"{self._root}:session:{session_id}:points"
+
+    def failed(self, session_id: str) -> str:
+        """Return the hash of FAILED iterations: the key of the record → its entry in the results."""
+        return f"{self._root}:session:{session_id}:failed"
 
     def metrics(self, session_id: str) -> str:
         """Return the set of metric names seen."""
@@ -89,8 +93,9 @@ class Keys:
                 yield self.iteration(mode, session_id, worker_id, iteration)
             yield self.log(session_id, job_id)
             yield self.job(session_id, job_id)
-        for name in (self.results, self.candidates, self.points, self.metrics, self.events, self.jobs, self.session):
+        for name in (self.results, self.candidates, self.points, self.failed, self.metrics, self.events, self.jobs):
             yield name(session_id)
+        yield self.session(session_id)
 
     # --- of the env ---------------------------------------------------------------------------------------------
 

@@ -24,17 +24,19 @@ class Lease:
         host: where it runs.
         identity: its process, as text.
         since: when it began, ISO 8601.
+        pid_namespace: in which its pid means something, as the kernel names it; empty where that is not known.
     """
 
     kind: str
     host: str
     identity: str
     since: str
+    pid_namespace: str = ""
 
     @classmethod
     def own(cls, kind: str, now: datetime) -> Lease:
         """Return the lease of this process."""
-        return cls(kind, socket.gethostname(), ProcessIdentity.of(os.getpid()).to_str(), iso(now))
+        return cls(kind, socket.gethostname(), ProcessIdentity.of(os.getpid()).to_str(), iso(now), _own_namespace())
 
     @classmethod
     def parse(cls, text: str) -> Lease:
@@ -50,5 +52,13 @@ class Lease:
         return ProcessIdentity.from_str(self.identity).pid
 
     def gone(self) -> bool:
-        """Whether the owner is known to be dead: it ran on this host, and its process does not exist any more."""
-        return self.host == socket.gethostname() and not ProcessIdentity.from_str(self.identity).is_alive()
+        """Whether the owner is known to be dead: it ran where we see all processes, and is none of them any more.
+
+        A container may well have its host's name, and its pids mean nothing outside of it.
+        """
+        here = self.host == socket.gethostname() and self.pid_namespace == _own_namespace()
+        return here and not ProcessIdentity.from_str(self.identity).is_alive()
+
+
+def _own_namespace() -> str:
+    return os.readlink("/proc/self/ns/pid")

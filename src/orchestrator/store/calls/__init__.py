@@ -11,7 +11,7 @@ from orchestrator.store.calls.iterations import Begun, Place, Record, Recorded, 
 from orchestrator.store.calls.jobs import Moved, Transition, note, transition
 from orchestrator.store.calls.ownership import Adopted, Over, Owned, adopt, fence, renew, serve
 from orchestrator.store.calls.sessions import Existing, submit
-from orchestrator.store.calls.wishes import Cancellation, Cancelled, Retried, cancel, pause, retry
+from orchestrator.store.calls.wishes import Cancellation, Cancelled, Retried, cancel, pause, pause_env, retry
 
 __all__ = [
     "Adopted",
@@ -37,6 +37,7 @@ __all__ = [
     "fence",
     "note",
     "pause",
+    "pause_env",
     "renew",
     "retry",
     "serve",

@@ -93,7 +93,6 @@ def begin(
             str(place.g),
             point,
             given,
-            dumps({"g": place.g, "params": dict(params)}),
             dumps(to_hash(fields)),
             dumps(to_hash({f"params_{name}": value for name, value in params.items()})),
         ),
@@ -135,6 +134,7 @@ def commit(keys: Keys, place: Place, record: Record, now: datetime) -> Call[bool
             keys.candidates(place.session_id),
             keys.results(place.session_id),
             keys.metrics(place.session_id),
+            keys.failed(place.session_id),
         ),
         (
             str(place.token),

@@ -1,4 +1,4 @@
-"""The only way in which a job's status changes, and what is noted of its attempt."""
+"""How who runs a session changes the status of its jobs, and what is noted of an attempt."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.clock import iso
-from orchestrator.domain.job import Status, to_hash
+from orchestrator.domain.job import TRANSITIONS, Status, to_hash
 from orchestrator.store.calls.call import Call, checked_by_job, dumps, millis, ms, script
 
 if TYPE_CHECKING:
@@ -50,9 +50,11 @@ def transition(keys: Keys, change: Transition, now: datetime, retention: timedel
 
     Raises (when read):
         FencedError: the session has another owner.
-        StateError: the job is not in the expected status.
+        StateError: the job is not in the expected status, or from that one this does not follow (`TRANSITIONS`).
         NotFoundError: the job is gone.
     """
+    # Decided by the script, not here: whoever has lost the session is to learn that first.
+    expected = change.expected if change.to in TRANSITIONS[change.expected] else ""
     return Call(
         script("transition"),
         (
@@ -67,7 +69,7 @@ def transition(keys: Keys, change: Transition, now: datetime, retention: timedel
         (
             str(change.token),
             change.op,
-            change.expected,
+            expected,
             change.to,
             iso(now),
             ms(now),

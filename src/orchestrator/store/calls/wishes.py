@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.clock import iso
 from orchestrator.errors import NotFoundError, StateError
-from orchestrator.store.calls.call import Call, millis, ms, no_session, script, session_keys
+from orchestrator.store.calls.call import Call, dumps, millis, ms, no_session, script, session_keys
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -71,7 +71,7 @@ def cancel(keys: Keys, wish: Cancellation, now: datetime, retention: timedelta) 
 
     return Call(
         script("cancel"),
-        (*session_keys(keys, session_id), keys.wake),
+        (*session_keys(keys, session_id), keys.wake, keys.candidates(session_id)),
         (
             iso(now),
             ms(now),
@@ -87,7 +87,7 @@ def cancel(keys: Keys, wish: Cancellation, now: datetime, retention: timedelta) 
     )
 
 
-def retry(keys: Keys, session_id: str, mode: str, actor: str, now: datetime) -> Call[Retried]:
+def retry(keys: Keys, session_id: str, actor: str, now: datetime) -> Call[Retried]:
     """Have a terminal session's failed and cancelled jobs run again, and its FAILED iterations evaluated again.
 
     Raises (when read):
@@ -108,14 +108,8 @@ def retry(keys: Keys, session_id: str, mode: str, actor: str, now: datetime) -> 
 
     return Call(
         script("retry"),
-        (*session_keys(keys, session_id), keys.wake, keys.results(session_id)),
-        (
-            iso(now),
-            session_id,
-            keys.job(session_id, ""),
-            keys.iteration(mode, session_id, "{worker_id}", "{iteration}"),
-            actor,
-        ),
+        (*session_keys(keys, session_id), keys.wake, keys.results(session_id), keys.failed(session_id)),
+        (iso(now), session_id, keys.job(session_id, ""), actor),
         read,
     )
 
@@ -143,3 +137,9 @@ def pause(keys: Keys, session_id: str, actor: str, now: datetime, *, paused: boo
         (iso(now), session_id, "1" if paused else "", actor),
         read,
     )
+
+
+def pause_env(keys: Keys, actor: str, now: datetime, *, paused: bool) -> Call[None]:
+    """Have no session of the env begin a job, or all begin again."""
+    who = dumps({"actor": actor, "time": iso(now)}) if paused else ""
+    return Call(script("pause_env"), (keys.paused, keys.wake), (who,), lambda _: None)

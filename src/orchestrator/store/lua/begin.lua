@@ -1,6 +1,6 @@
 -- An iteration begins: its parameters are stored before they are evaluated, so that whoever resumes evaluates the same.
 -- KEYS  job iteration candidates points
--- ARGV  token worker_id g point params(JSON) candidate(JSON) fields(JSON) params_fields(JSON)
+-- ARGV  token worker_id g point params(JSON) fields(JSON) params_fields(JSON)
 -- point: the text of the point to claim, or '' where the optimizer does not mind repeating one.
 -- Gives {'begun'} | {'stored', params} | {'recorded'} | {'taken', g} | {'fenced', token}
 
@@ -8,9 +8,16 @@ local job = redis.call('HMGET', KEYS[1], 'token', 'status')
 if job[1] ~= ARGV[1] or job[2] ~= 'RUNNING' then
   return {'fenced', job[1] or ''}
 end
+
+-- The others see what is being evaluated. JSON is put together as text: cjson would round its numbers.
+local function show_candidate(params)
+  redis.call('HSET', KEYS[3], ARGV[2], '{"g":' .. ARGV[3] .. ',"params":' .. params .. '}')
+end
+
 local known = redis.call('HMGET', KEYS[2], 'status', 'params')
 if known[1] == 'RUNNING' then
-  hset(KEYS[2], cjson.decode(ARGV[7]))
+  hset(KEYS[2], cjson.decode(ARGV[6]))
+  show_candidate(known[2])
   return {'stored', known[2]}
 end
 if known[1] then
@@ -23,8 +30,8 @@ if ARGV[4] ~= '' then
   end
   redis.call('HSET', KEYS[4], ARGV[4], ARGV[3])
 end
+hset(KEYS[2], cjson.decode(ARGV[6]))
 hset(KEYS[2], cjson.decode(ARGV[7]))
-hset(KEYS[2], cjson.decode(ARGV[8]))
 redis.call('HSET', KEYS[2], 'params', ARGV[5], 'status', 'RUNNING')
-redis.call('HSET', KEYS[3], ARGV[2], ARGV[6])
+show_candidate(ARGV[5])
 return {'begun'}

@@ -1,5 +1,5 @@
 -- An iteration is recorded: once. The first commit wins, and moves every counter with it.
--- KEYS  session job iteration candidates results metrics
+-- KEYS  session job iteration candidates results metrics failed
 -- ARGV  token g status now_iso value direction fields(JSON) result(JSON) metric_names(JSON list)
 -- Gives {'done'} | {'recorded'} | {'fenced', token}
 
@@ -24,7 +24,7 @@ for _, name in ipairs(cjson.decode(ARGV[9])) do
   redis.call('SADD', KEYS[6], name)
 end
 if status == 'FAILED' then
-  redis.call('HSET', KEYS[3], 'entry', entry) -- where a retry finds the result that does not count any more
+  redis.call('HSET', KEYS[7], KEYS[3], entry) -- where a retry finds it, and the result that does not count any more
   redis.call('HINCRBY', KEYS[2], 'failed', 1)
   redis.call('HINCRBY', KEYS[1], 'failed_iterations', 1)
   return {'done'}

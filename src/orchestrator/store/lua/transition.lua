@@ -1,6 +1,7 @@
--- The only way in which a job's status changes.
+-- Who runs a session changes the status of one of its jobs. (What people want goes through cancel and retry.)
 -- KEYS  session job events active retention tokens candidates
 -- ARGV  token op expected to now_iso now_ms session_id actor fields(JSON) retention_ms
+-- expected: '' where the table has no such change; no job is in that status.
 -- op: names this very change; sent again after a lost reply it is done already, not a conflict.
 -- Every attempt gets a fencing token of its own, so that a worker of an earlier one can record nothing.
 -- Gives {'done', session_status, job_token} | {'fenced', token} | {'conflict', status} | {'missing'}
