@@ -3,8 +3,9 @@
 Each document has a folder of its own that is thrown away, with a copy of `configs/`, a home of its own and nothing of
 the caller's settings. A `<!-- file: NAME -->` block is written there as it stands in the document, so that what readers
 are told to write is what was run. Blocks are taken in order. `<!-- captured: COMMAND (exit 5) -->` says that a command
-ends with another code than 0; anything else than what is said ends this script. The one thing that is changed in what
-was printed is the path of that home, which becomes `~`.
+ends with another code than 0; anything else than what is said ends this script. `<!-- captured: COMMAND & -->` leaves
+one running behind the next ones, from its first line of output on, and ends it (TERM) when the document ends. The one
+thing that is changed in what was printed is the path of that home, which becomes `~`.
 
 Documents may be named; else it is all of them. With `--check` nothing is written: all is run again, and the exit code
 is 1 where the form of what is printed has changed. Numbers, times, the order of lines and how many there are of a form
@@ -20,13 +21,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marks import ROOT, Block, documents, fence, fill_blocks, find_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _COMMAND = re.compile(r"(?P<command>.+?)(?: \(exit (?P<code>\d+)\))?")
 _LONGEST = 600
@@ -80,14 +83,43 @@ def _run_blocks(text: str, home: Path) -> list[str]:
     folder = home / "tuning"
     shutil.copytree(ROOT / "configs", folder / "configs", ignore=shutil.ignore_patterns("__pycache__"))
     outputs = []
-    for block in find_blocks(text):
-        if block.kind == "file":
-            file = folder / block.name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(block.content, encoding="utf-8")
-        elif block.kind == "captured":
-            outputs.append(_run(block, folder, home))
+    with ExitStack() as background:
+        for block in find_blocks(text):
+            if block.kind == "file":
+                file = folder / block.name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(block.content, encoding="utf-8")
+            elif block.kind == "captured" and block.name.endswith(" &"):
+                outputs.append(background.enter_context(_running(block.name, folder, home)))
+            elif block.kind == "captured":
+                outputs.append(_run(block, folder, home))
     return outputs
+
+
+@contextmanager
+def _running(name: str, folder: Path, home: Path) -> Iterator[str]:
+    """Run a command in the background; gives what it printed until it had printed a line."""
+    with subprocess.Popen(
+        shlex.split(name.removesuffix(" &")),
+        cwd=folder,
+        env=_environment(home),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout  # noqa: S101 - it is a pipe
+        first = process.stdout.readline()
+        reader = threading.Thread(target=process.stdout.read)  # it must not stand still for a pipe that nobody reads
+        reader.start()
+        try:
+            yield fence("console", f"$ {name}\n{first.replace(str(home), '~')}")
+        finally:
+            process.terminate()
+            code = process.wait(_LONGEST)
+            reader.join()
+    if code:
+        raise CaptureError(f"$ {name}\nended with {code}")
 
 
 def _run(block: Block, folder: Path, home: Path) -> str:
@@ -97,11 +129,7 @@ def _run(block: Block, folder: Path, home: Path) -> str:
     ended = subprocess.run(
         shlex.split(said["command"]),
         cwd=folder,
-        env={
-            "HOME": str(home),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "LANG": "C.UTF-8",
-        },
+        env=_environment(home),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -112,6 +140,14 @@ def _run(block: Block, folder: Path, home: Path) -> str:
     if ended.returncode != int(said["code"] or 0):
         raise CaptureError(f"$ {said['command']}\n{ended.stdout}\nended with {ended.returncode}")
     return fence("console", f"$ {said['command']}\n{ended.stdout.replace(str(home), '~')}")
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {
+        "HOME": str(home),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "LANG": "C.UTF-8",
+    }
 
 
 def _forms(body: str) -> set[str]:
