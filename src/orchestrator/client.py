@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CHUNK = 1000
+# Not to know whether a write was made is worse than to wait for it; a large session's is carried out for seconds.
+_WRITTEN_WITHIN = timedelta(seconds=30)
 
 
 class Asked(Protocol):
     """What answers: a `Wire`, or one that has patience with a store that is away (`follow.PatientWire`)."""
 
-    def pipeline(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[Any]:
+    def pipeline(self, commands: Sequence[Sequence[str | bytes | int]], timeout: timedelta | None = None) -> list[Any]:
         """Send some commands at once and return their replies, in order."""
         ...
 
@@ -44,7 +47,9 @@ class Client:
         self.keys = keys
 
     def get_session(self, session_id: str, *, jobs: bool = True) -> SessionSnapshot:
-        """Return a session, with its jobs unless those are not wanted; two round trips.
+        """Return a session, with its jobs unless those are not wanted; two round trips, more for thousands of jobs.
+
+        Jobs that a removal which did not finish has taken away are not among them.
 
         Raises:
             NotFoundError: there is no such session.
@@ -60,15 +65,18 @@ class Client:
         if not raw:
             raise self._no_session(session_id)
         fields = _pairs(raw)
+        wanted = (("HGETALL", keys.job(session_id, job_id)) for job_id in (job_ids if jobs else ()))
         owner, serving, *hashes = self.ask(
             ("GET", keys.owner(fields.get("owner", ""))),
             ("GET", keys.owner(daemon or "")),
-            *(("HGETALL", keys.job(session_id, job_id)) for job_id in (job_ids if jobs else ())),
+            *islice(wanted, _CHUNK),
         )
+        while chunk := list(islice(wanted, _CHUNK)):
+            hashes += self.ask(*chunk)
         return SessionSnapshot.from_hash(
             fields,
             metrics=tuple(sorted(metrics)),
-            jobs=tuple(TuningJob.from_hash(_pairs(job)) for job in hashes),
+            jobs=tuple(TuningJob.from_hash(_pairs(job)) for job in hashes if job),
             owner=_living(owner),
             daemon=_living(serving),
             env_paused=paused is not None,
@@ -215,28 +223,33 @@ class Client:
             OrchError: what the call's reading of the reply says.
         """
         # EVAL, not EVALSHA: a verb runs a script once, and the server may not know it yet.
-        (reply,) = self.ask(("EVAL", call.script.text, str(len(call.keys)), *call.keys, *call.args))
+        command = ("EVAL", call.script.text, str(len(call.keys)), *call.keys, *call.args)
+        (reply,) = self.ask(command, timeout=_WRITTEN_WITHIN)
         return call.read(reply)
 
-    def ask(self, *commands: Sequence[str | int]) -> list[Any]:
+    def ask(self, *commands: Sequence[str | int], timeout: timedelta | None = None) -> list[Any]:
         """Send some commands at once and return their replies, in order.
+
+        Args:
+            *commands: each as its words.
+            timeout: how long the server may be silent, if another than the connection's.
 
         Raises:
             StoreUnreachableError: the store does not answer, or refuses.
         """
-        replies = self.ask_leniently(*commands)
+        replies = self.ask_leniently(*commands, timeout=timeout)
         for reply in replies:
             if isinstance(reply, ReplyError):
                 raise StoreUnreachableError(f"the store refuses: {reply}")
         return replies
 
-    def ask_leniently(self, *commands: Sequence[str | int]) -> list[Any]:
+    def ask_leniently(self, *commands: Sequence[str | int], timeout: timedelta | None = None) -> list[Any]:
         """Send some commands at once; a refusal is a `hiredis.ReplyError` among the replies.
 
         Raises:
             StoreUnreachableError: the store does not answer.
         """
-        return self._wire.pipeline(commands) if commands else []
+        return self._wire.pipeline(commands, timeout) if commands else []
 
 
 def _living(lease: str | None) -> dict[str, Any] | None:

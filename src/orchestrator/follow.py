@@ -57,7 +57,7 @@ class PatientWire:
     deadline: float | None = None
     _wire: Wire | None = None
 
-    def pipeline(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[Any]:
+    def pipeline(self, commands: Sequence[Sequence[str | bytes | int]], timeout: timedelta | None = None) -> list[Any]:
         """Send some commands at once and return their replies, in order.
 
         Raises:
@@ -68,7 +68,7 @@ class PatientWire:
             try:
                 if self._wire is None:
                     self._wire = Wire.connect(self.address.url)
-                replies = self._wire.pipeline(commands)
+                replies = self._wire.pipeline(commands, timeout)
             except StoreUnreachableError as error:
                 self._wire = None
                 if not away:

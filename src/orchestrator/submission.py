@@ -19,7 +19,7 @@ from orchestrator.domain.session import SessionSpec, choose_optimizer, choose_se
 from orchestrator.errors import Problem, SpecError, StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from orchestrator.settings import Settings
@@ -112,15 +112,22 @@ def refuse_taken_outputs(spec: SessionSpec, cwd: Path) -> None:
         )
 
 
+def outside_roots(path: Path, roots: Sequence[Path]) -> bool:
+    """Tell whether a file would be written outside all of some folders, links followed; never where there are none.
+
+    A submitter's own settings are no safeguard: whoever writes the file has to ask this too.
+    """
+    target = path.resolve()
+    return bool(roots) and not any(target.is_relative_to(root.resolve()) for root in roots)
+
+
 def _find(name: str, *folders: Path) -> Path | None:
     return next((path for folder in folders if (path := (folder / name).resolve()).is_file()), None)
 
 
 def _check_outputs(file: SessionFile, settings: Settings, cwd: Path) -> None:
-    if not settings.output_roots:
-        return
     target = (cwd / file.spec.base_output_csv).resolve()
-    if not any(target.is_relative_to(root.resolve()) for root in settings.output_roots):
+    if outside_roots(target, settings.output_roots):
         roots = ", ".join(map(str, settings.output_roots))
         raise SpecError(
             (

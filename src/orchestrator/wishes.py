@@ -65,7 +65,10 @@ class Wishes:
         jobs = submission.jobs(lambda: str(uuid4()))
         record = submission.record(jobs, now, self.actor)
         hashes = [job.to_hash() for job in jobs]
-        return self.client.do(calls.submit(self.client.keys, submission.spec.session_id, record, hashes, now))
+        client, name, is_large = self.client, submission.spec.session_id, len(hashes) >= calls.LARGE
+        for commands in calls.send_ahead(client.keys, name, hashes if is_large else ()):
+            client.ask(*commands)
+        return client.do(calls.submit(client.keys, name, record, hashes, now, sent_ahead=is_large))
 
     def cancel(self, wish: Cancellation) -> Cancelled:
         """Have jobs end.

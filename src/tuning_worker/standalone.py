@@ -94,7 +94,7 @@ def _submission(options: argparse.Namespace, cwd: Path) -> Submission:
 
 @contextmanager
 def _lease(url: str, keys: Keys, ttl: timedelta, stop: Callable[[], bool]) -> Iterator[str]:
-    """Hold an owner's lease, renewed by a thread: an iteration may take longer than any lease. Yields the owner's id."""
+    """Hold an owner's lease, renewed by a thread: an iteration may outlast it. Yields the owner's id."""
     owner_id = f"worker-{uuid4().hex[:12]}"
     over = threading.Event()
     store = BlockingStore(url, keys, give_up=lambda: over.is_set() or stop())
@@ -183,7 +183,8 @@ class _Alone:
         else:
             self._move(now, Status.PENDING, {"reason": after.reason, "return_code": int(code)})
         if isinstance(after, Finish) and after.status is not Status.SUCCESS and code in _HARMLESS:
-            print(f"tuning-worker: session {job.session_id} is {after.status}: {after.reason}", file=sys.stderr)  # noqa: T201 - there is no other place
+            end = f"session {job.session_id} is {after.status}: {after.reason}"
+            print(f"tuning-worker: {end}", file=sys.stderr)  # noqa: T201 - there is no other place
             return WorkerExit.FAILED
         return code
 

@@ -221,12 +221,12 @@ sys.exit(os.environ["ORCH_WORKER_ID"] == "worker-2" and not pathlib.Path("ok").e
     async with serving(store, settings):
         assert await ended(store, session_id) is Status.FAILED
         (tmp_path / "ok").touch()
-        retried = await store.do(calls.retry(store.keys, session_id, "paper", "ann", utc_now()))
+        retried = await store.do(calls.retry(store.keys, session_id, "ann", utc_now()))
         assert retried == calls.Retried(jobs=1, iterations=0)
         assert await ended(store, session_id) is Status.SUCCESS
     assert [job.attempt for job in await store.get_jobs(session_id)] == [1, 2]
     with pytest.raises(StateError, match="nothing of session"):
-        await store.do(calls.retry(store.keys, session_id, "paper", "ann", utc_now()))
+        await store.do(calls.retry(store.keys, session_id, "ann", utc_now()))
 
 
 async def test_settings_read_anew_change_how_many_run(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
@@ -269,6 +269,19 @@ async def test_a_session_removed_while_it_waits_for_a_slot_harms_nobody(
         assert await ended(store, holder) is Status.SUCCESS
         after = await submit(store, tmp_path, "print(1)")
         assert await ended(store, after) is Status.SUCCESS
+
+
+async def test_a_session_that_would_write_outside_the_output_roots_is_not_run(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    """Its submitter had other settings; the daemon's count."""
+    outside = {"worker_command": None, "base_output_csv": "/somewhere/else", "config_path": "t.yaml"}
+    session_id = await submit(store, tmp_path, "", **outside)
+    async with serving(store, replace(settings, output_roots=(tmp_path,))):
+        assert await ended(store, session_id) is Status.CANCELLED
+    (job,) = await store.get_jobs(session_id)
+    assert job.reason == "cancelled:daemon: /somewhere/else is outside its output_roots"
+    assert job.attempt == 0
 
 
 async def test_a_store_without_room_is_waited_for(store: RedisStore, settings: Settings, tmp_path: Path) -> None:

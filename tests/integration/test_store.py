@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -275,6 +277,47 @@ async def test_whoever_resumes_gets_the_parameters_that_were_stored(store: Redis
     answer = await store.do(calls.begin(keys, place(job, second), {"x": 0.2}, "q", {}))
     assert answer == calls.Begun('{"x":0.1}')
     assert (await store.read("HGETALL", place(job, second).key(keys)))["params_x"] == "0.1"
+
+
+async def test_whoever_resumes_is_seen_by_the_others_as_before(store: RedisStore, keys: Keys) -> None:
+    job, token, first = await running(store, "s")
+    await store.do(calls.begin(keys, place(job, first), {"x": 0.1 + 0.2}, "", {}))
+    before = await store.read("HGETALL", keys.candidates("s"))
+    await move(store, job, token, Status.RUNNING, Status.FAILED)
+    await store.do(calls.retry(keys, "s", "test", utc_now()))
+    second = (await move(store, job, await own(store, "s"), Status.PENDING, Status.RUNNING)).token
+    await store.do(calls.begin(keys, place(job, second), {"x": 0.9}, "", {}))
+    assert await store.read("HGETALL", keys.candidates("s")) == before
+    assert json.loads(before["worker-1"]) == {"g": 0, "params": {"x": 0.1 + 0.2}}
+
+
+async def test_a_retry_touches_only_what_failed_however_many_iterations_there_are(
+    store: RedisStore, keys: Keys
+) -> None:
+    job = a_job("s", iterations=100_000)
+    fields: dict[str, object] = {"status": "PENDING", "jobs_PENDING": 1}
+    await store.submit("s", fields | {f"jobs_{status}": 0 for status in Status if status != "PENDING"}, [job.to_hash()])
+    token = await own(store, "s")
+    attempt = (await move(store, job, token, Status.PENDING, Status.RUNNING)).token
+    failed = place(job, attempt, 2, g=1)
+    for where, value in ((place(job, attempt), 1.0), (failed, None)):
+        await store.do(calls.begin(keys, where, {"x": 1}, "", {}))
+        measured = dataclasses.replace(result(value, where.g), fields={"value": value, "metrics_size": 3})
+        await store.do(calls.commit(keys, where, measured, utc_now()))
+    await move(store, job, token, Status.RUNNING, Status.FAILED)
+    before = int((await store.read("INFO", "commandstats"))["cmdstat_hmget"]["calls"])
+    assert await store.do(calls.retry(keys, "s", "test", utc_now())) == calls.Retried(jobs=1, iterations=1)
+    assert int((await store.read("INFO", "commandstats"))["cmdstat_hmget"]["calls"]) < before + 1000
+    record = await store.read("HGETALL", failed.key(keys))
+    assert record["status"] == "RUNNING"
+    assert "metrics_size" not in record  # what is evaluated again may measure other things
+    assert (await store.read("HGETALL", place(job, attempt).key(keys)))["status"] == "SUCCESS"
+    assert await store.read("EXISTS", keys.failed("s")) == 0
+    again = await store.get_job("s", job.job_id)
+    assert (again.recorded, again.failed) == (1, 0)
+    assert [fields["result"] for _, fields in await store.read("XRANGE", keys.results("s"), "-", "+")] == [
+        calls.dumps(result(1.0).result)
+    ]
 
 
 async def test_a_point_belongs_to_the_first_who_claims_it(store: RedisStore, keys: Keys) -> None:

@@ -6,6 +6,7 @@ import json
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from hiredis import ReplyError
@@ -19,6 +20,7 @@ from orchestrator.errors import NotFoundError, StateError, StoreUnreachableError
 from orchestrator.follow import LogReader, OutOfTimeError, PatientWire, iter_snapshots, jobs_of, wait_for_end
 from orchestrator.store import calls
 from orchestrator.store.calls import Cancellation, Retried
+from orchestrator.store.calls.call import Script
 from orchestrator.store.opening import StoreAddress
 from orchestrator.store.wire import Wire
 from orchestrator.wishes import Durability, Wishes, cancel_reason, user_name
@@ -121,6 +123,105 @@ def test_a_session_is_handed_in_once_with_its_labels_and_its_author(wishes: Wish
     assert cancel_reason("ann", "") == "cancelled:ann: no reason given"
 
 
+def handing_in(client: Client, jobs: int = 2, **more: Any) -> calls.Call[calls.Existing | None]:
+    made = submission(client.keys, workers=jobs, total_iterations=jobs)
+    shares = made.jobs(lambda: str(uuid4()))
+    hashes = [job.to_hash() for job in shares]
+    return calls.submit(client.keys, "s", made.record(shares, utc_now()), hashes, utc_now(), **more)
+
+
+def test_a_session_sent_again_after_a_lost_reply_is_not_taken_for_another(client: Client) -> None:
+    mine, other = handing_in(client), handing_in(client)
+    assert client.do(mine) is None
+    assert client.do(mine) is None
+    assert isinstance(client.do(other), calls.Existing)
+    assert len(client.get_session("s").jobs) == 2
+    assert len(list(client.iter_events("s"))) == 1
+
+
+@pytest.mark.parametrize("jobs", [calls.LARGE - 1, calls.LARGE, 2 * calls.LARGE + 345])
+def test_a_large_session_is_whole_and_lives_on(wishes: Wishes, client: Client, jobs: int) -> None:
+    assert wishes.submit(submission(client.keys, workers=jobs, total_iterations=jobs + 1)) is None
+    snapshot = client.get_session("s")
+    assert [job.worker_id for job in snapshot.jobs] == [f"worker-{number}" for number in range(1, jobs + 1)]
+    assert {job.status for job in snapshot.jobs} == {Status.PENDING}
+    assert {*client.ask(*(("TTL", client.keys.job("s", job.job_id)) for job in snapshot.jobs))} == {-1}
+    assert wishes.cancel(cancellation()).cancelled == jobs
+    snapshot = client.get_session("s")
+    assert {snapshot.status, *(job.status for job in snapshot.jobs)} == {Status.CANCELLED}
+    counters = ("HMGET", client.keys.session("s"), "jobs_PENDING", "jobs_CANCELLED")
+    assert client.ask(counters) == [["0", str(jobs)]]
+
+
+def test_jobs_that_were_sent_ahead_expire_where_no_session_comes_of_them(client: Client) -> None:
+    hashes = [job.to_hash() for job in submission(client.keys).jobs(lambda: str(uuid4()))]
+    for commands in calls.send_ahead(client.keys, "s", hashes):
+        client.ask(*commands)
+    names = [client.keys.job("s", job["job_id"]) for job in hashes]
+    assert all(0 < left <= 3600 for left in client.ask(*(("TTL", name) for name in names)))
+    with pytest.raises(StateError, match="took too long"):
+        client.do(handing_in(client, sent_ahead=True))
+    with pytest.raises(NotFoundError):
+        client.get_status("s")
+    assert client.list_sessions() == []
+
+
+def test_a_write_is_waited_for_longer_than_an_answer(redis_url: str, keys: Keys) -> None:
+    slow = Script("slow", "for _ = 1, 2e7 do end return {'done'}", "")
+    with Wire.connect(redis_url, timedelta(milliseconds=20)) as wire:
+        assert Client(wire, keys).do(calls.Call(slow, (), (), lambda reply: reply)) == ["done"]
+        with pytest.raises(StoreUnreachableError, match="no answer in time"):
+            Client(wire, keys).ask(("EVAL", slow.text, 0))
+
+
+def test_a_removal_that_did_not_finish_is_finished_by_the_next(wishes: Wishes, client: Client) -> None:
+    wishes.submit(submission(client.keys, workers=3))
+    first, second, _ = client.get_session("s").jobs
+    client.ask(("UNLINK", client.keys.job("s", first.job_id), client.keys.job("s", second.job_id)))
+    assert [job.worker_id for job in client.get_session("s").jobs] == ["worker-3"]
+    assert client.remove("s").session_id == "s"
+    with pytest.raises(NotFoundError):
+        client.get_session("s")
+    assert client.session_names("") == []
+
+
+def test_a_job_that_is_cancelled_while_it_waits_leaves_no_candidate(wishes: Wishes, client: Client) -> None:
+    wishes.submit(submission(client.keys))
+    job = client.get_session("s").jobs[0]
+    adopted = client.do(calls.adopt(client.keys, "s", "me", utc_now()))
+    assert isinstance(adopted, calls.Adopted)
+
+    def move(expected: Status, to: Status) -> int:
+        change = calls.Transition(
+            session_id="s",
+            job_id=job.job_id,
+            token=adopted.token,
+            op=uuid4().hex,
+            expected=expected,
+            to=to,
+            actor="me",
+            fields={"attempt": 1},
+        )
+        return client.do(calls.transition(client.keys, change, utc_now(), timedelta(days=1))).token
+
+    place = calls.Place(
+        session_id="s",
+        job_id=job.job_id,
+        worker_id=job.worker_id,
+        mode="paper",
+        token=move(Status.PENDING, Status.RUNNING),
+        iteration=1,
+        g=0,
+    )
+    client.do(calls.begin(client.keys, place, {"x": 1}, "", {}))
+    move(Status.RUNNING, Status.PENDING)
+    assert client.ask(("HLEN", client.keys.candidates("s"))) == [1]
+    with pytest.raises(StateError, match="is PENDING"):
+        move(Status.PENDING, Status.SUCCESS)  # it is PENDING, but the table has no such change
+    wishes.cancel(cancellation(worker_id="worker-1"))
+    assert client.ask(("HLEN", client.keys.candidates("s"))) == [0]
+
+
 @pytest.mark.parametrize("failed", [0, 2])
 def test_retry_takes_back_what_failed_and_keeps_the_keys(wishes: Wishes, client: Client, failed: int):
     wishes.submit(submission(client.keys))
@@ -157,7 +258,8 @@ def test_an_acknowledgement_says_what_it_survives(wishes: Wishes, client: Client
 class Unconfirming:
     """A server that does not get round to its fsync."""
 
-    def pipeline(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[Any]:
+    def pipeline(self, commands: Sequence[Sequence[str | bytes | int]], timeout: timedelta | None = None) -> list[Any]:
+        assert timeout is None
         return [[0, 0] for _ in commands]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import csv
 import json
@@ -9,13 +10,15 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import pytest
 
 from orchestrator.clock import utc_now
 from orchestrator.domain.job import Status, TuningJob
+from orchestrator.errors import StateError
 from orchestrator.executors import make_executor
 from orchestrator.settings import Settings, load_settings
 from orchestrator.store import calls
@@ -26,6 +29,7 @@ from orchestrator.store.redis import RedisStore
 from orchestrator.submission import prepare, read_session_file
 from orchestrator.supervisor.supervisor import Supervisor
 from support.sessions import supervisor, until_file
+from tuning_worker import standalone
 from tuning_worker.config import load_tuning_config
 from tuning_worker.csvfile import IterationCsv
 from tuning_worker.evaluator import Evaluation
@@ -34,9 +38,10 @@ from tuning_worker.records import Feed, Records
 from tuning_worker.share import Share, find_share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from orchestrator.clock import Clock
     from orchestrator.domain.record import Submission
     from tuning_worker.objectives.protocol import Params
 
@@ -335,10 +340,10 @@ async def at_work(store: RedisStore, settings: Settings, path: Path, number: int
     return blocking, find_share(blocking, session_id, job.job_id, moved.token)
 
 
-def records_of(blocking: BlockingStore, share: Share, folder: Path) -> Records:
+def records_of(blocking: BlockingStore, share: Share, folder: Path, clock: Clock = utc_now) -> Records:
     space = load_tuning_config(share.tuning, "test").space
     table = IterationCsv(folder / share.output_csv, share.session_id, share.worker_id, list(space.dimensions))
-    return Records(blocking, table, share, space, utc_now)
+    return Records(blocking, table, share, space, clock)
 
 
 def success(value: float) -> Evaluation:
@@ -362,6 +367,120 @@ async def test_a_row_that_was_written_and_not_committed_is_committed_on_the_rest
     assert len(records_of(blocking, share, tmp_path).reconcile()) == 2
     await assert_recorded_once(store, share.session_id, tmp_path, 2)
     assert (await recorded(store, share.session_id))[1]["params"] == POINT  # types and bits
+    blocking.close()
+
+
+async def test_a_failure_that_was_written_and_not_committed_says_so(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
+    records = records_of(blocking, share, tmp_path)
+    records.begin(1, POINT, "")
+    header = "session_id,worker_id,iteration,status,timestamp,value,params_x,params_n,params_c\n"
+    row = f"{share.session_id},worker-1,1,FAILED,2026-01-01T00:00:00.000Z,,0.3,3,fast\n"  # a spreadsheet rounded x
+    (tmp_path / share.output_csv).write_text(header + row)
+    (found,) = records_of(blocking, share, tmp_path).reconcile().values()
+    assert found["reason"] == "recovered: its row in the CSV does not say why it failed"
+    assert found["kind"] == "recovered"
+    (told,) = await recorded(store, share.session_id)
+    assert (told["reason"], told["params"]) == (found["reason"], POINT)
+    await assert_recorded_once(store, share.session_id, tmp_path, 1)
+    blocking.close()
+
+
+async def test_a_row_that_makes_no_sense_is_a_sentence(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
+    blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
+    records = records_of(blocking, share, tmp_path)
+    records.begin(1, POINT, "")
+    records.record(1, POINT, success(0.25))
+    path = tmp_path / share.output_csv
+    header, first = path.read_text().splitlines()
+    for right, wrong, complaint in (
+        (",fast,", ",fats,", "the row of iteration 2 is damaged: 'fats' is not in"),
+        (",3,fast", ",3.5,fast", "the row of iteration 2 is damaged"),
+        (",SUCCESS,", ",PENDING,", "a row of it is damaged"),
+        (",1,SUCCESS,", ",²,SUCCESS,", "a row of it is damaged"),
+    ):
+        assert right in first
+        second = first.replace(",1,SUCCESS", ",2,SUCCESS") if "1,S" not in right else first
+        path.write_text("\n".join([header, first, second.replace(right, wrong), ""]))
+        with pytest.raises(StateError, match=complaint):
+            records_of(blocking, share, tmp_path).reconcile()
+    blocking.close()
+
+
+async def again(blocking: BlockingStore, share: Share, owner: str = "me", to: Status = Status.PENDING) -> Share:
+    """End an attempt and begin the next one, with a retry in between where the job ended."""
+    keys = blocking.keys
+    for expected, status in ((Status.RUNNING, to), (Status.PENDING, Status.RUNNING)):
+        if expected is Status.PENDING and to.terminal:
+            blocking.do(calls.retry(keys, share.session_id, owner, utc_now()))
+        adopted = blocking.do(calls.adopt(keys, share.session_id, owner, utc_now()))
+        assert isinstance(adopted, calls.Adopted)
+        change = calls.Transition(
+            session_id=share.session_id,
+            job_id=share.job_id,
+            token=adopted.token,
+            op=uuid4().hex,
+            expected=expected,
+            to=status,
+            actor=owner,
+            fields={"attempt": share.attempt + 1} if status is Status.RUNNING else {},
+        )
+        token = blocking.do(calls.transition(keys, change, utc_now(), timedelta(days=1))).token
+    return find_share(blocking, share.session_id, share.job_id, token)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=2), timedelta(days=-2)])
+async def test_no_clock_decides_what_is_evaluated_again(
+    store: RedisStore, settings: Settings, tmp_path: Path, ahead: timedelta
+) -> None:
+    """The worker's clock differs from that of whoever submits and retries: the same is recorded all the same."""
+    failure = Evaluation("FAILED", None, {"loss": None}, "ValueError", "no", None, 0.1)
+    blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
+    records = records_of(blocking, share, tmp_path, lambda: utc_now() + ahead)
+    for iteration, outcome in ((1, success(0.5)), (2, failure)):
+        records.begin(iteration, POINT, "")
+        records.record(iteration, POINT, outcome)
+    assert list(records_of(blocking, share, tmp_path).reconcile()) == [1, 2]
+    share = await again(blocking, share, to=Status.FAILED)
+    records = records_of(blocking, share, tmp_path, lambda: utc_now() + ahead)
+    assert list(records.reconcile()) == [1]
+    assert [row["iteration"] for row in rows(tmp_path)] == ["1"]
+    # The new evaluation is written, and the worker dies before it is committed: that row is no old one.
+    records.begin(2, POINT, "")
+    path = tmp_path / share.output_csv
+    late = (utc_now() + ahead).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    first = path.read_text().splitlines()[1].split(",")
+    path.write_text(path.read_text() + ",".join([*first[:2], "2", "SUCCESS", late, *first[5:]]) + "\n")
+    assert list(records_of(blocking, share, tmp_path).reconcile()) == [1, 2]
+    await assert_recorded_once(store, share.session_id, tmp_path, 2)
+    blocking.close()
+
+
+async def test_a_worker_whose_job_was_taken_says_so_and_gives_no_verdict(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    blocking, share = await at_work(store, settings, write(tmp_path, _GATED, workers=1))
+    given = {
+        "ORCH_REDIS_URL": settings.redis_url or "",
+        "ORCH_ENV": store.keys.env,
+        "ORCH_KEY_PREFIX": store.keys.prefix,
+        "ORCH_SESSION_ID": share.session_id,
+        "ORCH_JOB_ID": share.job_id,
+        "ORCH_TOKEN": str(share.token),
+        "ORCH_SUPERVISOR_PID": str(os.getpid()),
+    }
+    worker = begin_worker(tmp_path, "--session-id", share.session_id, "--iterations", "6", env=given)
+    await until_file(tmp_path / "in-2-of-worker-1")
+    await again(blocking, share)
+    (tmp_path / "go").touch()
+    _, said = await asyncio.to_thread(worker.communicate, timeout=100)
+    assert worker.returncode == 1
+    assert "is somebody else's now" in said
+    assert "Traceback" not in said
+    job = await store.get_job(share.session_id, share.job_id)
+    assert (job.status, job.verdict, job.recorded) == (Status.RUNNING, "", 1)
     blocking.close()
 
 
@@ -449,13 +568,19 @@ async def test_workers_learn_from_each_other(store: RedisStore, settings: Settin
 # --- alone ---------------------------------------------------------------------------------------------------------
 
 
-def alone(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def begin_worker(folder: Path, *more: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     argv = [sys.executable, "-m", "tuning_worker", "--session-id", "alone", "--worker-id", "worker-1"]
     argv += ["--config", "tuning.yaml", "--mode", "paper", "--env", "local", "--optimizer", "random"]
     argv += ["--output-csv", "out/alone.csv", *more]
-    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "ORCH_STATE_DIR": str(folder / "state")}
-    env |= {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-    return subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, timeout=100, check=False)
+    given = {"PATH": os.environ["PATH"], "HOME": str(folder), "ORCH_STATE_DIR": str(folder / "state"), **(env or {})}
+    given |= {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    return subprocess.Popen(argv, cwd=folder, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def alone(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    worker = begin_worker(folder, *more)
+    said = worker.communicate(timeout=100)
+    return subprocess.CompletedProcess(worker.args, worker.returncode, *said)
 
 
 def test_a_worker_runs_alone_and_its_session_is_like_any_other(tmp_path: Path) -> None:
@@ -476,3 +601,106 @@ def test_a_worker_alone_says_what_is_wrong_with_its_config(tmp_path: Path) -> No
     assert done.returncode == 2
     assert "tuning.yaml:5:" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["foo", "worker-0", "worker-1:iteration:9", "worker-1\n"])
+def test_a_worker_alone_is_called_as_workers_are(tmp_path: Path, name: str) -> None:
+    write(tmp_path)
+    done = alone(tmp_path, "--iterations", "5", "--worker-id", name)
+    assert done.returncode == 2
+    assert f"--worker-id: must be worker-1, worker-2, … (got {name!r})" in done.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_worker_alone_does_all_of_a_grid_whatever_its_number(tmp_path: Path) -> None:
+    tuning = "tuning:\n  search_space:\n    x: {type: int, bounds: [1, 3]}\n" + TUNING[TUNING.index("  objective") :]
+    write(tmp_path, "def evaluate(params): return {'loss': params['x']}", tuning)
+    done = alone(tmp_path, "--iterations", "3", "--worker-id", "worker-7", "--optimizer", "grid")
+    assert done.returncode == 0, done.stderr
+    assert {row["params_x"] for row in rows(tmp_path)} == {"1", "2", "3"}
+    assert {row["worker_id"] for row in rows(tmp_path)} == {"worker-7"}
+    other = alone(tmp_path, "--iterations", "3", "--worker-id", "worker-1", "--optimizer", "grid")
+    assert other.returncode == 3
+
+
+def on_the_shared_server(settings: Settings, **more: str) -> dict[str, str]:
+    return {"ORCH_REDIS_URL": settings.redis_url or "", **more}
+
+
+async def the_job(store: RedisStore) -> TuningJob:
+    (job,) = await store.get_jobs("alone")
+    return job
+
+
+async def test_a_worker_alone_that_is_cancelled_ends_after_its_iteration(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    write(tmp_path, _GATED)
+    worker = begin_worker(tmp_path, "--iterations", "5", "--env", settings.env, env=on_the_shared_server(settings))
+    await until_file(tmp_path / "in-2-of-worker-1")
+    reason = "cancelled:ann: enough"
+    wish = calls.Cancellation(session_id="alone", worker_id="", reason=reason, grace=None, actor="ann")
+    await store.do(calls.cancel(store.keys, wish, utc_now(), settings.retention))
+    (tmp_path / "go").touch()
+    _, said = await asyncio.to_thread(worker.communicate, timeout=100)
+    assert worker.returncode == 1
+    assert f"session alone is CANCELLED: {reason}" in said
+    job = await the_job(store)
+    assert (job.status, job.reason, job.recorded) == (Status.CANCELLED, reason, 2)
+    assert (await store.get_session("alone"))["status"] == "CANCELLED"
+
+
+async def test_a_worker_alone_keeps_its_session_as_long_as_it_lives_and_no_longer(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    write(tmp_path, _GATED)
+    given = on_the_shared_server(settings, ORCH_LEASE_TTL="1s")
+    worker = begin_worker(tmp_path, "--iterations", "5", "--env", settings.env, env=given)
+    await until_file(tmp_path / "in-2-of-worker-1")
+    owner = store.keys.owner((await store.get_session("alone"))["owner"])
+    async with asyncio.timeout(60):
+        least = await store.read("PTTL", owner)
+        while (left := await store.read("PTTL", owner)) <= least:  # until it is renewed, within the iteration
+            least = left
+            await asyncio.sleep(0.01)
+    assert left <= 1000
+    assert isinstance(await store.adopt("alone", "somebody"), calls.Owned)
+    worker.kill()
+    await asyncio.to_thread(worker.communicate)
+    async with asyncio.timeout(60):
+        while not isinstance(await store.adopt("alone", "somebody"), calls.Adopted):
+            await asyncio.sleep(0.01)
+
+
+class _Contested(BlockingStore):
+    """A store where somebody wants every session in the very moment it is there, as a daemon does."""
+
+    answers: ClassVar[list[object]] = []
+
+    def do(self, call: calls.Call[Any]) -> Any:
+        done = super().do(call)
+        if call.script.name == "submit":
+            self.answers.append(super().do(calls.adopt(self.keys, "alone", "a-daemon", utc_now())))
+        return done
+
+
+def test_a_worker_alone_owns_its_session_from_the_first_moment(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORCH_REDIS_URL", settings.redis_url or "")
+    monkeypatch.setattr(standalone, "BlockingStore", _Contested)
+    options = argparse.Namespace(
+        session_id="alone",
+        worker_id="worker-1",
+        config="tuning.yaml",
+        iterations=2,
+        mode="paper",
+        env=settings.env,
+        optimizer="random",
+        output_csv="out/alone.csv",
+    )
+    assert standalone.run(options, lambda: False, lambda *_, **__: None) == 0
+    (answer,) = _Contested.answers
+    assert isinstance(answer, calls.Owned)

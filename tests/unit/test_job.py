@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,12 @@ def test_its_hash_has_the_fields_that_other_programs_read(job: TuningJob) -> Non
 @given(jobs)
 def test_fields_of_a_newer_version_are_passed_over(job: TuningJob) -> None:
     assert TuningJob.from_hash({**job.to_hash(), "op": "7:1:RUNNING", "newer": "x"}) == job
+
+
+@pytest.mark.parametrize("raw", [{}, {"verdict": "x"}, {"job_id": "j", "session_id": "s", "status": "PENDING"}])
+def test_a_hash_that_is_no_job_is_a_key_error(raw: dict[str, str]) -> None:
+    with pytest.raises(KeyError, match="worker_id"):
+        TuningJob.from_hash(raw)
 
 
 def test_terminal_is_final() -> None:

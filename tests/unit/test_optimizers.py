@@ -37,7 +37,7 @@ STEP = {"type": "float", "bounds": [0.1, 0.9], "step": 0.1}
 N = {"type": "int", "bounds": [1, 30]}
 K = {"type": "int", "bounds": [1, 1000], "log": True}
 EVEN = {"type": "int", "bounds": [0, 20], "step": 2}
-C = {"type": "categorical", "choices": [True, 1, "1", 0.5]}
+C = {"type": "categorical", "choices": [True, 1, "one", 0.5]}
 ONE = {"type": "categorical", "choices": ["only"]}
 
 MIXED = {"x": X, "lr": LR, "step": STEP, "n": N, "k": K, "even": EVEN, "c": C, "one": ONE}
@@ -64,7 +64,7 @@ def mixed_value(point: Point) -> float | None:
     """Any function of all parameters, that fails for some."""
     n = point["n"]
     assert isinstance(n, int)
-    return None if n % 7 == 0 else math.sin(float(point["x"])) + n / 30 - float(point["step"]) * (point["c"] == "1")
+    return None if n % 7 == 0 else math.sin(float(point["x"])) + n / 30 - float(point["step"]) * (point["c"] == "one")
 
 
 # --- chance without state ---------------------------------------------------------------------------------------------
@@ -377,7 +377,7 @@ def test_bayesian_learns(direction: str):
 
     def value(point: Any) -> float:
         miss = abs(point["x"] - 3) / 5 + abs(math.log10(point["lr"]) + 3) + abs(point["n"] - 12) / 10
-        return sign * (miss + (point["c"] != "1"))
+        return sign * (miss + (point["c"] != "one"))
 
     late, best = {}, {}
     for name in ("bayesian", "random"):
@@ -389,7 +389,7 @@ def test_bayesian_learns(direction: str):
 
 
 def test_bayesian_tells_choices_apart_that_python_takes_for_equal():
-    choices = [True, "a", "b", 1, "1"]
+    choices = [True, "a", "b", 1, "one"]
     over = space(c={"type": "categorical", "choices": choices}, x=X)
     points = [{"c": choices[g % 5], "x": 1.0} for g in range(40)]
     known = [Result(g, point, 0.0 if type(point["c"]) is int else 1.0) for g, point in enumerate(points)]

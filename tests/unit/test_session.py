@@ -24,7 +24,7 @@ from orchestrator.domain.session import (
     restore_session,
     session_hash,
 )
-from orchestrator.errors import SpecError
+from orchestrator.errors import SpecError, StateError
 
 ROOT = Path(__file__).parents[2]
 SESSIONS = ROOT / "configs" / "d28_orchestrator"
@@ -219,6 +219,12 @@ def test_a_session_cannot_be_changed():
 # --- a worker command -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("workers", [1, MAX_WORKERS - 1, MAX_WORKERS])
+def test_a_worker_command_has_a_total_of_one_for_each_worker(workers: int):
+    text = f"session_id: a\nworkers: {workers}\nworker_command: [./train.sh]\n"
+    assert load_session(text, "s.yaml").total_iterations == workers
+
+
 def test_a_worker_command_needs_no_total():
     text = "session_id: a\nworkers: 3\nworker_command: [./train.sh]\n"
     assert load_session(text, "s.yaml").total_iterations == 3
@@ -337,16 +343,27 @@ specs = st.builds(
 
 @given(specs)
 def test_a_session_survives_the_store_as_it_is(spec: SessionSpec):
-    restored = restore_session(dump_session(spec), "store")
+    restored = restore_session(dump_session(spec))
     assert restored == spec
     assert session_hash(restored) == session_hash(spec)
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "{", '{"session_id": "a"}', '{"session_id": "a", "newer": 1}'])
-def test_what_the_store_does_not_hold_is_no_traceback(text: str):
-    with pytest.raises(SpecError) as caught:
-        restore_session(text, "store")
-    assert str(caught.value).startswith("store: ")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the session in the store is no JSON"),
+        ("{", "the session in the store is no JSON"),
+        ("[1]", "the session in the store is no mapping"),
+        ('{"session_id": "a"}', "another version of orch submitted it: the session in the store: "),
+        (
+            '{"session_id": "a", "newer": 1, "far": 2}',
+            "session a was submitted by a newer orch: this one does not know far, newer",
+        ),
+    ],
+)
+def test_what_another_version_has_stored_is_refused_in_a_sentence(text: str, said: str):
+    with pytest.raises(StateError, match=said):
+        restore_session(text)
 
 
 def test_the_same_content_has_the_same_hash_however_it_is_written():

@@ -6,15 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.resumable import differing_fields
+from orchestrator.cli.resumable import check_same
 from orchestrator.cli.wishing import acknowledge, wishes_of
-from orchestrator.domain.session import session_hash
-from orchestrator.errors import StateError
 from orchestrator.submission import refuse_taken_outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from orchestrator.client import Client
     from orchestrator.domain.record import Submission
     from orchestrator.domain.snapshot import SessionSnapshot
@@ -55,19 +51,5 @@ def hand_in(submission: Submission, client: Client, settings: Settings, file: Pa
         if wishes.submit(submission) is None:
             durability = acknowledge(wishes)
     if durability is None:
-        _check_same(client.get_record(name), submission, file)
+        check_same(client.get_record(name), submission, file)
     return HandedIn(client.get_session(name, jobs=False), durability)
-
-
-def _check_same(record: Mapping[str, str], submission: Submission, file: Path) -> None:
-    name, status = record["session_id"], record["status"]
-    if record["spec_hash"] != session_hash(submission.spec):
-        different = ", ".join(differing_fields(record, submission))
-    elif record["tuning"] != submission.tuning:
-        different = f"{submission.spec.config_path} or its data is not what it was"
-    else:
-        return
-    raise StateError(
-        f"session {name} is in the store ({status}), and this file says something else: {different}. "
-        f"`orch submit {file} --new` hands it in under a free id, `orch rm {name}` removes what is there"
-    )

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.clock import iso
@@ -61,4 +62,4 @@ class Lease:
 
 
 def _own_namespace() -> str:
-    return os.readlink("/proc/self/ns/pid")
+    return str(Path("/proc/self/ns/pid").readlink())

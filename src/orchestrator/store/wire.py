@@ -123,11 +123,12 @@ def check_url(settings: Settings) -> None:
 class Wire:
     """One connection. A context manager; after a StoreUnreachableError it is closed and of no more use."""
 
-    __slots__ = ("_reader", "_socket", "_where")
+    __slots__ = ("_reader", "_socket", "_timeout", "_where")
 
-    def __init__(self, connected: socket.socket, where: str) -> None:
+    def __init__(self, connected: socket.socket, where: str, timeout: timedelta) -> None:
         self._socket = connected
         self._where = where
+        self._timeout = timeout
         self._reader = Reader(encoding="utf-8", errors="replace")
 
     @classmethod
@@ -147,14 +148,18 @@ class Wire:
             connected = _open(address, timeout.total_seconds())
         except (OSError, ValueError) as error:  # a host name that cannot be one is a ValueError
             raise StoreUnreachableError(f"the store at {where} cannot be reached: {_why(error)}") from error
-        wire = cls(connected, where)
+        wire = cls(connected, where, timeout)
         for reply in wire.pipeline(address.greeting()):
             if isinstance(reply, ReplyError):
                 raise wire._unreachable(str(reply))
         return wire
 
-    def pipeline(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[Any]:
+    def pipeline(self, commands: Sequence[Sequence[str | bytes | int]], timeout: timedelta | None = None) -> list[Any]:
         """Send some commands at once and return their replies, in order.
+
+        Args:
+            commands: each as its words.
+            timeout: for each wait for the server, if another than the connection's.
 
         Returns:
             A reply for each: str (bytes that are no UTF-8 are replaced), int, None, list, or a `hiredis.ReplyError`
@@ -164,6 +169,7 @@ class Wire:
             StoreUnreachableError: the connection is lost, or the server answers nobody now (it is loading) or not us.
         """
         try:
+            self._socket.settimeout((timeout or self._timeout).total_seconds())
             packed = [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]  # its stub means tuples of one
             self._socket.sendall(b"".join(packed))
             replies = [self._read() for _ in commands]

@@ -104,16 +104,17 @@ class Foreground:
                 store, self.address.url, make_executor("local"), self.settings, self.clock, kind="run"
             )
             with _interruptible(supervisor, self.watcher) as interrupted:
-                await self._submit(store)
                 async with supervisor:
+                    await self._submit(store, supervisor.ownership.owner_id)
                     status = await self._watched(store, supervisor)
         return Outcome(status, bool(interrupted) and not status.terminal)
 
-    async def _submit(self, store: RedisStore) -> None:
+    async def _submit(self, store: RedisStore, owner_id: str) -> None:
+        """Hand the session in as one that is owned already: no daemon that starts in this moment takes it first."""
         if self.submission is None:
             return
         jobs = self.submission.jobs(lambda: str(uuid4()))
-        record = self.submission.record(jobs, self.clock())
+        record = {**self.submission.record(jobs, self.clock()), "owner": owner_id}
         if await store.submit(self.session_id, record, [job.to_hash() for job in jobs]):
             raise StateError(f"session {self.session_id} was handed in by somebody else just now: look at it first")
 

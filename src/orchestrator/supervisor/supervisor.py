@@ -20,6 +20,8 @@ from orchestrator.domain.job import Status
 from orchestrator.domain.outcome import Ended
 from orchestrator.domain.session import SessionSpec
 from orchestrator.errors import FencedError, StoreUnreachableError
+from orchestrator.store import calls
+from orchestrator.submission import outside_roots
 from orchestrator.supervisor.attempt import AttemptRunner
 from orchestrator.supervisor.job_runner import JobRunner
 from orchestrator.supervisor.owned import OwnedSession
@@ -135,6 +137,7 @@ class Supervisor:
         self.sessions[session_id] = session
         try:
             await self._recover(session)
+            await self._refuse_outside(session)
             await self._apply(session)
         except BaseException:
             self._forget(session)
@@ -249,6 +252,17 @@ class Supervisor:
                 await self._executor.clear(job.job_id, job.handle)
                 log.info("job.recovered", session_id=job.session_id, worker_id=job.worker_id, attempt=job.attempt)
                 await self._jobs.conclude(session, job, Ended(intent="lost"))
+
+    async def _refuse_outside(self, session: OwnedSession) -> None:
+        """Cancel a session whose CSVs would be written outside `output_roots`: its submitter may not know of them."""
+        spec, roots = session.spec, self._settings.output_roots
+        if spec.worker_command or not outside_roots(session.cwd / spec.base_output_csv, roots):
+            return
+        why = f"cancelled:daemon: {spec.base_output_csv} is outside its output_roots"
+        wish = calls.Cancellation(
+            session_id=spec.session_id, worker_id="", reason=why, grace=None, actor=self.ownership.owner_id
+        )
+        await self._store.do(calls.cancel(self._store.keys, wish, self._clock(), self._settings.retention))
 
     async def _deal(self, session: OwnedSession) -> None:
         jobs = await self._store.get_jobs(session.session_id)

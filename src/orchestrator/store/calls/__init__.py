@@ -10,10 +10,11 @@ from orchestrator.store.calls.call import Call, dumps
 from orchestrator.store.calls.iterations import Begun, Place, Record, Recorded, Taken, begin, commit
 from orchestrator.store.calls.jobs import Moved, Transition, note, transition
 from orchestrator.store.calls.ownership import Adopted, Over, Owned, adopt, fence, renew, serve
-from orchestrator.store.calls.sessions import Existing, submit
+from orchestrator.store.calls.sessions import LARGE, Existing, send_ahead, submit
 from orchestrator.store.calls.wishes import Cancellation, Cancelled, Retried, cancel, pause, pause_env, retry
 
 __all__ = [
+    "LARGE",
     "Adopted",
     "Begun",
     "Call",
@@ -40,6 +41,7 @@ __all__ = [
     "pause_env",
     "renew",
     "retry",
+    "send_ahead",
     "serve",
     "submit",
     "transition",

@@ -12,7 +12,7 @@ end
 local jobs = cjson.decode(ARGV[6])
 local ids = {}
 for number, job in ipairs(jobs) do
-  ids[number] = job.job_id or job
+  ids[number] = type(job) == 'table' and job.job_id or job
 end
 local known = redis.call('HMGET', KEYS[1], 'spec_hash', 'status')
 if known[2] then
@@ -29,3 +29,14 @@ for number, job in ipairs(jobs) do
     return {'late'} -- the first one: it was sent first and expires first, so nothing has been written yet
   end
 end
+for first = 1, #ids, 1000 do -- unpack has its limits
+  redis.call('RPUSH', KEYS[2], unpack(ids, first, math.min(first + 999, #ids)))
+end
+redis.call('SET', KEYS[6], ARGV[1])
+local session = cjson.decode(ARGV[5])
+hset(KEYS[1], session)
+redis.call('ZADD', KEYS[4], ARGV[3], ARGV[4])
+redis.call('SADD', KEYS[5], ARGV[4])
+event(KEYS[3], ARGV[2], 'event', 'session.submitted', 'to', 'PENDING', 'actor', session.submitted_by or '')
+wake(KEYS[7], ARGV[4])
+return {'created'}
