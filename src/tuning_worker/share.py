@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.job import TuningJob
-from orchestrator.domain.session import SessionSpec
+from orchestrator.domain.session import SessionSpec, restore_session
 from orchestrator.errors import FencedError, NotFoundError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def find_share(store: BlockingStore, session_id: str, job_id: str, token: int) -
     job = TuningJob.from_hash(raw)
     if job.token != token:
         raise FencedError(f"job {job_id} runs under token {job.token}, not {token}")
-    spec = SessionSpec.model_validate_json(fields["spec"])
+    spec = restore_session(fields["spec"])
     return Share(
         session_id=session_id,
         job_id=job_id,

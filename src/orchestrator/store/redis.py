@@ -22,7 +22,7 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from orchestrator.domain.job import TuningJob
-from orchestrator.errors import OrchError, StoreUnreachableError
+from orchestrator.errors import NotFoundError, OrchError, StoreUnreachableError
 from orchestrator.store import calls
 from orchestrator.store.refusals import is_temporary
 
@@ -186,7 +186,11 @@ class RedisStore:
         self, session_id: str, session: Mapping[str, object], jobs: Sequence[Mapping[str, str]]
     ) -> calls.Existing | None:
         """Create a session with its jobs, or say what was there."""
-        return await self.do(calls.submit(self.keys, session_id, session, jobs, self._clock()))
+        sent_ahead = len(jobs) >= calls.LARGE
+        if sent_ahead:
+            for portion in calls.send_ahead(self.keys, session_id, jobs):
+                await self.read_all(portion)
+        return await self.do(calls.submit(self.keys, session_id, session, jobs, self._clock(), sent_ahead=sent_ahead))
 
     async def adopt(
         self, session_id: str, owner_id: str, dead_owner: str = ""
@@ -220,8 +224,15 @@ class RedisStore:
         return fields
 
     async def get_job(self, session_id: str, job_id: str) -> TuningJob:
-        """Return one job as it stands."""
-        return TuningJob.from_hash(await self.read("HGETALL", self.keys.job(session_id, job_id)))
+        """Return one job as it stands.
+
+        Raises:
+            NotFoundError: it is not there.
+        """
+        fields = await self.read("HGETALL", self.keys.job(session_id, job_id))
+        if not fields:
+            raise NotFoundError(f"job {job_id} is not in the store")
+        return TuningJob.from_hash(fields)
 
     async def get_jobs(self, session_id: str) -> list[TuningJob]:
         """Return all jobs of a session, in the order of its workers."""

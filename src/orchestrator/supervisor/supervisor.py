@@ -18,7 +18,7 @@ import structlog
 
 from orchestrator.domain.job import Status
 from orchestrator.domain.outcome import Ended
-from orchestrator.domain.session import SessionSpec
+from orchestrator.domain.session import restore_session
 from orchestrator.errors import FencedError, StoreUnreachableError
 from orchestrator.store import calls
 from orchestrator.submission import outside_roots
@@ -237,7 +237,7 @@ class Supervisor:
 
     async def _load(self, session_id: str, token: int) -> OwnedSession:
         fields = await self._store.get_session(session_id)
-        spec = SessionSpec.model_validate_json(fields["spec"])
+        spec = restore_session(fields["spec"])
         python = str(spec.python or self._settings.worker_python or sys.executable)
         return OwnedSession(spec, token, Path(fields["cwd"]), python, int(fields["seed"]))
 
