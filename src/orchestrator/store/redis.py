@@ -38,7 +38,7 @@ T = TypeVar("T")
 _AWAY = (RedisConnectionError, RedisTimeoutError, OSError)
 _PAUSE = timedelta(milliseconds=200)
 _BATCH = 2000  # commands a pipeline: bounds the memory of one round trip
-_POSTS_KEPT = 10_000  # log records that wait while the server is away; older ones are dropped
+_POSTS_KEPT = 10_000  # log records that wait while the server is away; what comes on top of them is dropped
 
 log = structlog.get_logger()
 
