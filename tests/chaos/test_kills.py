@@ -54,6 +54,7 @@ class Scene:
     verb: str
     supervisor: subprocess.Popen[bytes] | None = None
     killed: list[str] = field(default_factory=list)
+    logged_before: int = 0
 
     @property
     def environ(self) -> dict[str, str]:
@@ -76,6 +77,7 @@ class Scene:
     def start(self) -> None:
         args = ["daemon"] if self.verb == "daemon" else ["run", "session.yaml", "-o", "quiet"]
         with (self.folder / "stderr").open("ab") as stderr:
+            self.logged_before = stderr.tell()
             self.supervisor = subprocess.Popen(
                 [sys.executable, "-m", "orchestrator", *args],
                 cwd=self.folder,
@@ -118,6 +120,11 @@ class Scene:
             assert time.monotonic() < deadline, f"{what}\nkilled: {self.killed}\n{(self.folder / 'stderr').read_text()}"
             time.sleep(0.01)
 
+    def serves(self) -> bool:
+        """Whether the supervisor that was started last serves: what it logs follows what its predecessors logged."""
+        log = (self.folder / "stderr").read_bytes()[self.logged_before :]
+        return b'"event": "daemon.ready"' in log
+
     def kill_one(self, chance: random.Random) -> None:
         """Kill something that lives; a supervisor is started again."""
         victim = chance.choice(["worker", "evaluator", "store", "supervisor"])
@@ -158,6 +165,7 @@ def test_a_session_survives(tmp_path: Path, verb: str, seed: int) -> None:
         waited = scene.orch("wait", "chaos", "--timeout", "100")
         assert waited.returncode == 0, waited.stderr + (tmp_path / "stderr").read_text()
         assert scene.supervisor
+        scene.until(scene.serves, "the daemon never became ready")  # before that a TERM just ends it
         scene.supervisor.terminate()
         assert scene.supervisor.wait(100) == 0, (tmp_path / "stderr").read_text()
     assert_all_recorded_once(scene)
