@@ -29,7 +29,7 @@ from orchestrator.domain.durations import format_duration
 from orchestrator.domain.job import TRANSITIONS, TuningJob
 from orchestrator.domain.record import Submission
 from orchestrator.domain.session import SessionSpec
-from orchestrator.settings import DEFINITIONS
+from orchestrator.settings import DEFINITIONS, LASTING
 from orchestrator.store.keys import Keys
 from tuning_worker.market import metrics
 from tuning_worker.market.parameters import PARAMETERS, Parameter
@@ -208,7 +208,10 @@ def _is_argument(parameter: Any) -> bool:
 
 def settings() -> str:
     """The settings of the program."""
-    rows = [(f"`{each.name}`", f"`{each.variable}`", _shown(each.default), each.doc) for each in DEFINITIONS]
+    rows = [
+        (f"`{each.name}`{' (*)' if each.name in LASTING else ''}", f"`{each.variable}`", _shown(each.default), each.doc)
+        for each in DEFINITIONS
+    ]
     return _table(("orch.toml", "environment", "default", "meaning"), rows)
 
 

@@ -6,37 +6,39 @@ It speaks over a `Wire`, not redis-py: `orch status` is polled, and everything h
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hiredis import ReplyError
 
 from orchestrator.domain.job import Status, TuningJob
 from orchestrator.domain.snapshot import SessionSnapshot
 from orchestrator.errors import NotFoundError, StateError, StoreUnreachableError
+from orchestrator.frozen import TYPE_CHECKING, fields_of
 from orchestrator.store.keys import SCHEMA_VERSION, Keys, check_schema
 from orchestrator.store.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Any, Protocol, TypeVar
 
     from orchestrator.store.calls import Call
 
-T = TypeVar("T")
+    T = TypeVar("T")
+
+    class Asked(Protocol):
+        """What answers: a `Wire`, or one that has patience with a store that is away (`follow.PatientWire`)."""
+
+        def pipeline(
+            self, commands: Sequence[Sequence[str | bytes | int]], timeout: timedelta | None = None
+        ) -> list[Any]:
+            """Send some commands at once and return their replies, in order."""
+            ...
+
 
 _CHUNK = 1000
 # Not to know whether a write was made is worse than to wait for it; a large session's is carried out for seconds.
 _WRITTEN_WITHIN = timedelta(seconds=30)
-
-
-class Asked(Protocol):
-    """What answers: a `Wire`, or one that has patience with a store that is away (`follow.PatientWire`)."""
-
-    def pipeline(self, commands: Sequence[Sequence[str | bytes | int]], timeout: timedelta | None = None) -> list[Any]:
-        """Send some commands at once and return their replies, in order."""
-        ...
 
 
 class Client:
@@ -114,23 +116,40 @@ class Client:
             raise self._no_session(session_id)
         return Status(status)
 
-    def fingerprint(self, session_id: str) -> tuple[object, ...]:
-        """Return what differs whenever a session, its jobs or who serves it do; one round trip."""
+    def fingerprint(self, session_id: str, owner_id: str = "") -> tuple[object, ...]:
+        """Return what differs whenever a session, its jobs or who serves it do; one round trip.
+
+        The first of it is the id of the session's owner, to be given the next time: an owner's death is no event.
+        """
         keys = self.keys
-        fields = ("status", "last_update", "completed_iterations", "owner")
-        counted, event, daemon, paused = self.ask(
+        fields = ("owner", "status", "last_update", "completed_iterations")
+        counted, event, daemon, paused, owned = self.ask(
             ("HMGET", keys.session(session_id), *fields),
             ("XREVRANGE", keys.events(session_id), "+", "-", "COUNT", 1),
             ("GET", keys.daemon),
             ("GET", keys.paused),
+            ("EXISTS", keys.owner(owner_id)),
         )
-        return (*counted, event and event[0][0], daemon, paused)
+        return (*counted, event and event[0][0], daemon, paused, owned)
 
     def find_daemon(self) -> Lease | None:
         """Return who serves the env; None where no daemon does."""
         (owner_id,) = self.ask(("GET", self.keys.daemon))
+        return self._find_lease(owner_id)
+
+    def _find_lease(self, owner_id: str | None) -> Lease | None:
         (lease,) = self.ask(("GET", self.keys.owner(owner_id or "")))
         return found if lease and not (found := Lease.parse(lease)).gone() else None
+
+    def find_standby(self) -> Lease | None:
+        """Return who would serve the env if its daemon did not; None where nobody stands by."""
+        (owner_id,) = self.ask(("GET", self.keys.standby))
+        return self._find_lease(owner_id)
+
+    def find_reload(self) -> str | None:
+        """Return what came of the daemon's last reload, as it wrote it; None where it is long ago."""
+        (outcome,) = self.ask(("GET", self.keys.reloaded))
+        return outcome and str(outcome)
 
     def find_record(self, session_id: str) -> dict[str, str]:
         """Return a session's fields as they are stored; empty where there is none."""
@@ -254,7 +273,7 @@ class Client:
 
 def _living(lease: str | None) -> dict[str, Any] | None:
     """Read a lease; None where there is none, or where its owner is known to be dead."""
-    return asdict(owner) if lease and not (owner := Lease.parse(lease)).gone() else None
+    return fields_of(owner) if lease and not (owner := Lease.parse(lease)).gone() else None
 
 
 def _pairs(flat: Sequence[str]) -> dict[str, str]:

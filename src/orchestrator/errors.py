@@ -6,8 +6,10 @@ Every error that may reach a user is an `OrchError`; its `exit_code` is what the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from orchestrator.frozen import TYPE_CHECKING, frozen
+
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class OrchError(Exception):
@@ -22,7 +24,7 @@ class UsageError(OrchError):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """One thing that is wrong with a file.
 

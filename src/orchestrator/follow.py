@@ -153,7 +153,7 @@ def iter_snapshots(client: Client, session_id: str, every: timedelta) -> Iterato
             return
         time.sleep(every.total_seconds())
         began = time.monotonic()
-        now = client.fingerprint(session_id)
+        now = client.fingerprint(session_id, str(seen[0]))
         if now != seen or _is_served_by_the_dead(snapshot):
             seen, snapshot = now, client.get_session(session_id)
             time.sleep(_SHARE * (time.monotonic() - began))  # of a hundred thousand jobs a look takes its time
@@ -238,8 +238,11 @@ def jobs_of(snapshot: SessionSnapshot, worker_id: str | None) -> list[TuningJob]
     """Return a session's jobs, or that of one worker.
 
     Raises:
-        NotFoundError: there is no such worker.
+        NotFoundError: there is no such worker, or no job at all.
     """
+    if not snapshot.jobs:  # its removal was begun and did not finish
+        name = snapshot.session_id
+        raise NotFoundError(f"session {name} has no jobs any more: `orch rm {name}` removes what is left of it")
     found = [job for job in snapshot.jobs if worker_id in (None, job.worker_id)]
     if not found:
         names = f"{snapshot.jobs[0].worker_id} to {snapshot.jobs[-1].worker_id}"

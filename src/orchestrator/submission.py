@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.domain.plan import plan_jobs
 from orchestrator.domain.record import Submission
-from orchestrator.domain.session import SessionSpec, choose_optimizer, choose_seed, load_session
+from orchestrator.domain.session import SessionSpec, choose_optimizer, choose_seed, load_session, restore_session
 from orchestrator.errors import Problem, SpecError, StateError
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
 
 _CHECK_TIMEOUT = timedelta(minutes=2)
+
+
+class TuningConfigError(SpecError):
+    """A session's tuning config, or its data, is not there or is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ def prepare(file: SessionFile, settings: Settings, cwd: Path) -> Submission:
 
     Raises:
         SpecError: with every problem found.
+        TuningConfigError: these are the tuning config's, which a session that has begun needs no more.
     """
     spec = file.spec
     _check_outputs(file, settings, cwd)
@@ -67,7 +72,7 @@ def prepare(file: SessionFile, settings: Settings, cwd: Path) -> Submission:
     config = _find(spec.config_path, cwd, file.path.parent)
     if config is None:
         beside = f" or {file.path.parent}" if file.path.parent.resolve() != cwd.resolve() else ""
-        raise SpecError(
+        raise TuningConfigError(
             (
                 Problem(
                     f"there is no {spec.config_path!r} in {cwd}{beside}: name the tuning config of this session",
@@ -88,6 +93,26 @@ def prepare(file: SessionFile, settings: Settings, cwd: Path) -> Submission:
         direction=answer["direction"],
         cwd=str(cwd),
         grid_size=answer["grid_size"],
+    )
+
+
+def recall(file: SessionFile, record: Mapping[str, str]) -> Submission:
+    """Return what the same session file came to when it was prepared first.
+
+    Args:
+        file: as it is now; what it says itself is taken from it.
+        record: of its session, from the store: what followed from the tuning config is taken from there.
+    """
+    spec, there = file.spec, restore_session(record["spec"])
+    same = there.config_path in {spec.config_path, str((file.path.parent / spec.config_path).resolve())}
+    settled = {"config_path": there.config_path if same else spec.config_path}
+    return Submission(
+        spec=spec.model_copy(update={**settled, "optimizer": spec.optimizer or there.optimizer}),
+        seed=int(record["seed"]),
+        tuning=record["tuning"],
+        metric=record["metric"],
+        direction=record["direction"],
+        cwd=record["cwd"],
     )
 
 
@@ -159,7 +184,9 @@ def _ask_worker(file: SessionFile, config: Path, settings: Settings, cwd: Path) 
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise SpecError((_no_worker(file, python, error, locals().get("done")),)) from error
     if answer["problems"]:
-        raise SpecError(tuple(Problem(**{**problem, "path": tuple(problem["path"])}) for problem in answer["problems"]))
+        raise TuningConfigError(
+            tuple(Problem(**{**problem, "path": tuple(problem["path"])}) for problem in answer["problems"])
+        )
     checked: dict[str, Any] = answer
     return checked
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAn
 
 from orchestrator.domain.complaints import nearest
 from orchestrator.domain.documents import decode_document, parse_document, validate
+from orchestrator.domain.session import MAX_SEED
 from tuning_worker.dimensions import Dimension  # noqa: TC001 - pydantic reads it at run time
 from tuning_worker.objectives import OBJECTIVES, spec_class
 from tuning_worker.objectives.protocol import ObjectiveSpec  # noqa: TC001 - pydantic reads it at run time
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from orchestrator.domain.documents import Document
 
-_MAX_SEED = 2**63 - 1
 _MAX_GRID_POINTS = 10_000
 _MAX_NAME = 100
 
@@ -56,7 +56,7 @@ class TuningConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     method: str = "bayesian"
-    seed: int | None = Field(default=None, ge=0, le=_MAX_SEED)
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     grid_points: int = Field(default=3, ge=1, le=_MAX_GRID_POINTS)
     search_space: dict[Annotated[str, AfterValidator(_parameter_name)], Dimension] = Field(min_length=1)
     objective: SerializeAsAny[ObjectiveSpec]

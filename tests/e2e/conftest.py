@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_PATIENCE = 60  # seconds until a test gives up; none of them is about time
+_PATIENCE = 120  # seconds until a test gives up; none of them is about time
 
 OBJECTIVE = """
 import pathlib, time
@@ -113,14 +114,14 @@ class Cli:
             time.sleep(0.02)
 
 
-@pytest.fixture
-def cli(tmp_path: Path) -> Iterator[Cli]:
-    home = tmp_path / "home"
-    cwd = tmp_path / "work"
+@contextmanager
+def user_in(folder: Path) -> Iterator[Cli]:
+    home = folder / "home"
+    cwd = folder / "work"
     home.mkdir()
     cwd.mkdir()
     own = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE", "PATH", "PYTHON"))}
-    settings = {"HOME": str(home), "ORCH_STATE_DIR": str(tmp_path / "state"), "ORCH_MAX_JOBS": "2"}
+    settings = {"HOME": str(home), "ORCH_STATE_DIR": str(folder / "state"), "ORCH_MAX_JOBS": "2"}
     user = Cli(cwd, {**own, **settings, "ORCH_RETRY_BACKOFF": "10ms", "COLUMNS": "80"})
     user.write("objective.py", OBJECTIVE)
     user.write("tuning.yaml", TUNING)
@@ -131,14 +132,41 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
         process.wait()
         if process.stdout:
             process.stdout.close()
-    if (tmp_path / "state" / "redis").exists():  # a server whose user was killed is stopped by the next who leaves
+    if (folder / "state" / "redis").exists():  # a server whose user was killed is stopped by the next who leaves
         with open_store(load_settings(settings, cwd)):
             pass
 
 
 @pytest.fixture
-def finished(cli: Cli) -> Cli:
-    """One finished session, `demo`: six iterations, of which two failed."""
-    done = cli("run", "session.yaml", "-o", "quiet")
-    assert (done.code, done.out) == (0, "SUCCESS\n"), done.err + cli("status", "demo", "-o", "json").out
+def cli(tmp_path: Path) -> Iterator[Cli]:
+    with user_in(tmp_path) as user:
+        yield user
+
+
+def run_demo(user: Cli) -> None:
+    done = user("run", "session.yaml", "-o", "quiet")
+    assert (done.code, done.out) == (0, "SUCCESS\n"), done.err + user("status", "demo", "-o", "json").out
+
+
+@pytest.fixture
+def own_finished(cli: Cli) -> Cli:
+    """One finished session, `demo`, for a test that changes it: six iterations, of which two failed."""
+    run_demo(cli)
     return cli
+
+
+@pytest.fixture(scope="session")
+def shared_finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    """As `own_finished`, once for all tests that only look at it; its store runs all the time."""
+    with user_in(tmp_path_factory.mktemp("finished")) as user:
+        run_demo(user)
+        with open_store(load_settings(user.environ, user.cwd)):
+            yield user
+
+
+@pytest.fixture
+def finished(shared_finished: Cli) -> Iterator[Cli]:
+    """As `own_finished`, to be looked at only."""
+    files = sorted(shared_finished.cwd.rglob("*"))
+    yield Cli(shared_finished.cwd, dict(shared_finished.environ))
+    assert sorted(shared_finished.cwd.rglob("*")) == files

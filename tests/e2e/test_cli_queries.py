@@ -163,22 +163,22 @@ def test_best_and_results_where_there_is_none(cli: Cli):
 # --- rm -------------------------------------------------------------------------------------------------------------
 
 
-def test_rm_keeps_the_files_and_says_so(finished: Cli):
-    removed = finished("rm", "demo", "-o", "json").json
+def test_rm_keeps_the_files_and_says_so(own_finished: Cli):
+    removed = own_finished("rm", "demo", "-o", "json").json
     assert removed["removed"] == []
     assert [Path(path).name for path in removed["kept"]] == ["demo_worker-1.csv", "demo_worker-2.csv", "demo"]
     assert all(Path(path).exists() for path in removed["kept"])
-    assert finished("status", "demo").code == 3
-    assert finished("rm", "demo").code == 3
+    assert own_finished("status", "demo").code == 3
+    assert own_finished("rm", "demo").code == 3
 
 
-def test_rm_with_files_leaves_nothing_and_frees_the_name(finished: Cli):
-    removed = finished("rm", "demo", "--files").out
+def test_rm_with_files_leaves_nothing_and_frees_the_name(own_finished: Cli):
+    removed = own_finished("rm", "demo", "--files").out
     assert "removed  session demo" in removed
     assert "demo_worker-1.csv" in removed
-    assert not list((finished.cwd / "out").iterdir())
-    assert not (finished.cwd.parent / "state/logs/docker/demo").exists()
-    assert finished("run", "session.yaml", "--total-iterations", "1", "-o", "quiet").code == 0
+    assert not list((own_finished.cwd / "out").iterdir())
+    assert not (own_finished.cwd.parent / "state/logs/docker/demo").exists()
+    assert own_finished("run", "session.yaml", "--total-iterations", "1", "-o", "quiet").code == 0
 
 
 # --- plan -----------------------------------------------------------------------------------------------------------

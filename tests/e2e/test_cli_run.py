@@ -24,8 +24,9 @@ STUBBORN = """
 session_id: stubborn
 workers: 1
 grace: 1h
-worker_command: [sh, -c, 'trap "" TERM; touch started; while :; do sleep 0.05; done']
+worker_command: [sh, -c, 'trap "" TERM; touch started; while kill -0 $ORCH_SUPERVISOR_PID; do sleep 0.05; done']
 """
+"""It ends by itself with a supervisor that was killed, so that none outlives its test."""
 
 
 def recorded(cli: Cli, session: str = "demo") -> list[int]:
@@ -145,12 +146,12 @@ def test_another_session_of_the_same_name_is_refused_with_what_differs(finished:
     assert "secret" not in other.err
 
 
-def test_new_takes_the_next_free_name(finished: Cli):
-    second = finished("run", "session.yaml", "--new", "--total-iterations", "1", "-o", "json").json
+def test_new_takes_the_next_free_name(own_finished: Cli):
+    second = own_finished("run", "session.yaml", "--new", "--total-iterations", "1", "-o", "json").json
     assert second["session_id"] == "demo-2"
-    assert second["output_csvs"] == [str(finished.cwd / "out/demo-2_worker-1.csv")]
-    assert finished("rm", "demo-2").code == 0
-    third = finished("run", "session.yaml", "--new", "--total-iterations", "1", "-o", "json").json
+    assert second["output_csvs"] == [str(own_finished.cwd / "out/demo-2_worker-1.csv")]
+    assert own_finished("rm", "demo-2").code == 0
+    third = own_finished("run", "session.yaml", "--new", "--total-iterations", "1", "-o", "json").json
     assert third["session_id"] == "demo-3"  # the CSV of demo-2 is still there
 
 
@@ -176,6 +177,25 @@ def test_a_changed_tuning_config_is_said_and_changes_nothing(cli: Cli):
     assert done.code == 0
     assert "tuning.yaml or its data is not what it was; the session goes on with what it began with" in done.err
     assert all(result["params"]["x"] <= 1 for result in cli("results", "demo", "-o", "json").json["results"])
+
+
+def test_a_session_that_has_begun_needs_its_tuning_config_no_more(cli: Cli):
+    cli("submit", "session.yaml")
+    cli.write("tuning.yaml", cli.read("tuning.yaml").replace("seed: 42", "seed: x"))
+    done = cli("run", "session.yaml")
+    assert (done.code, cli("results", "demo", "-o", "jsonl").out.count("\n")) == (0, 6)
+    assert "tuning.yaml:4:9: tuning.seed: must be a whole number" in done.err
+    assert "the session began with a tuning config that was in order, and the store has that one" in done.err
+    (cli.cwd / "tuning.yaml").unlink()
+    finished = cli("run", "session.yaml")
+    assert finished.code == 5
+    assert "there is no 'tuning.yaml'" in finished.err
+    assert "session demo has finished (SUCCESS)" in finished.err
+    assert (
+        "config_path (tuning.yaml there, other.yaml here)"
+        in cli("run", "session.yaml", "--set", "config_path=other.yaml").err
+    )
+    assert cli("run", "session.yaml", "--new").code == 2
 
 
 def test_a_session_that_is_being_run_is_not_run_twice(cli: Cli):

@@ -136,7 +136,7 @@ def test_something_unforeseen_is_a_sentence_and_a_report(cli: Cli):
 
 def test_a_reader_who_leaves_and_a_full_disk(finished: Cli):
     script = f'"{sys.executable}" -m orchestrator {{}}; echo $? >&2'
-    for verb in ("status -o json", "results demo -o jsonl"):
+    for verb in ("status -o json", "results demo -o jsonl", "logs demo"):
         gone = subprocess.run(
             ["bash", "-c", f"({script.format(verb)}) | true"],
             cwd=finished.cwd, env=finished.environ, capture_output=True, text=True, check=False,
@@ -147,6 +147,16 @@ def test_a_reader_who_leaves_and_a_full_disk(finished: Cli):
             cwd=finished.cwd, env=finished.environ, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert full.stderr == "orch: stdout cannot be written: No space left on device\n1\n"
+
+
+def test_closed_standard_streams(finished: Cli):
+    script = f'"{sys.executable}" -m orchestrator {{}} <&- >&- 2>&-; echo $?'
+    for verb, code in (("status demo", 0), ("logs demo", 0), ("plan session.yaml", 0), ("status nothing", 3)):
+        done = subprocess.run(
+            ["bash", "-c", script.format(verb)],
+            cwd=finished.cwd, env=finished.environ, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.stdout, done.stderr) == (f"{code}\n", "")
 
 
 # --- doctor ---------------------------------------------------------------------------------------------------------
@@ -160,6 +170,7 @@ def test_doctor_on_a_new_machine_leaves_nothing(cli: Cli):
     assert "nothing was run yet" in checks["store"]["detail"]
     assert {"python", "worker", "schema", "pidfd", "subreaper", "cgroup v2", "disk", "open files"} <= set(checks)
     assert {"name": "max_jobs", "value": "2", "origin": "environment ORCH_MAX_JOBS"} in seen.json["settings"]
+    assert checks["daemon"]["detail"].startswith("none serves env docker")
     assert not (cli.cwd.parent / "state").exists()
 
 

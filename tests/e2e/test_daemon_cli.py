@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchestrator.client import Client
 from orchestrator.settings import load_settings
 from orchestrator.store.keys import Keys
 from orchestrator.store.opening import open_store
 from orchestrator.store.wire import Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from e2e.conftest import Cli
+    from orchestrator.domain.snapshot import SessionSnapshot
 
 PATIENT = """
 import pathlib, time
@@ -39,13 +42,27 @@ def score(params):
     return {"value": params["x"]}
 """
 
-ENDLESS = "session_id: endless\nworkers: 2\ngrace: 1s\nlabels: {team: core}\nworker_command: [sleep, '600']\n"
+ENDLESS = """
+session_id: endless
+workers: 2
+grace: 1s
+labels: {team: core}
+worker_command: [sh, -c, 'exec tail --pid=$ORCH_SUPERVISOR_PID -f /dev/null']
+"""
+"""It ends with its supervisor, so that none outlives its test."""
 FAILS_ONCE = """
 session_id: again
 workers: 1
 max_attempts: 2
 worker_command: [sh, -c, 'test -e fixed || { touch tried; exit 3; }']
 """
+PLAIN = """
+session_id: demo
+workers: 2
+worker_command: [sh, -c, 'while test -e hold; do sleep 0.05; done; echo $ORCH_WORKER_ID >> ended']
+"""
+"""A session whose jobs cost next to nothing, where it does not matter what they do."""
+
 VERBS_OF_A_SESSION = ("logs", "wait", "cancel", "retry", "pause", "resume", "history")
 
 
@@ -55,6 +72,7 @@ def team(cli: Cli) -> Cli:
     cli.write("objective.py", PATIENT)
     cli.write("endless.yaml", ENDLESS)
     cli.write("again.yaml", FAILS_ONCE)
+    cli.write("plain.yaml", PLAIN)
     return cli
 
 
@@ -75,8 +93,29 @@ def status(cli: Cli, session: str = "demo") -> Any:
     return cli("status", session, "-o", "json").json
 
 
+def seen(cli: Cli, session: str = "demo") -> SessionSnapshot:
+    """As `status`, without a process of its own: for waiting."""
+    with (
+        open_store(load_settings(cli.environ, cli.cwd)) as address,
+        Wire.connect(address.url) as wire,
+    ):
+        return Client(wire, Keys("docker")).get_session(session)
+
+
+def known(cli: Cli) -> list[str]:
+    """The names of the sessions that are in the store."""
+    names: list[str] = store(cli, "ZRANGE", Keys("docker").sessions, "0", "-1")
+    return names
+
+
 def statuses(cli: Cli, session: str) -> list[str]:
-    return [job["status"] for job in status(cli, session)["jobs"]]
+    return [job.status.value for job in seen(cli, session).jobs]
+
+
+def evaluating(cli: Cli) -> int:
+    """How many evaluations of `demo` its logs tell of by now."""
+    tails = [store(cli, "XRANGE", Keys("docker").log("demo", job.job_id), "-", "+") for job in seen(cli).jobs]
+    return json.dumps(tails).count("evaluating")
 
 
 def recorded_once(cli: Cli, session: str = "demo") -> bool:
@@ -142,17 +181,17 @@ def test_the_same_file_is_not_run_twice_and_another_is_refused(team: Cli):
 
 def test_two_shells_at_once_hand_in_one_session(team: Cli):
     serve(team)
-    shells = [team.start("submit", "session.yaml", "-o", "json") for _ in range(3)]
+    shells = [team.start("submit", "plain.yaml", "-o", "json") for _ in range(3)]
     answers = [json.loads(shell.communicate()[0]) for shell in shells]
     assert sorted(answer["submitted"] for answer in answers) == [False, False, True]
-    assert team("submit", "session.yaml", "--wait", "-o", "quiet").out == "SUCCESS\n"
-    assert recorded_once(team)
-    assert "orch retry demo" in team("submit", "session.yaml").out
+    assert team("submit", "plain.yaml", "--wait", "-o", "quiet").out == "SUCCESS\n"
+    assert sorted(team.read("ended").split()) == ["worker-1", "worker-2"]
+    assert "orch retry demo" in team("submit", "plain.yaml").out
 
 
 def test_wait_and_submit_end_as_the_session_does(team: Cli):
     serve(team)
-    followed = team("submit", "session.yaml", "--follow")
+    followed = team("submit", "plain.yaml", "--follow")
     assert followed.code == 0
     assert "session     demo: SUCCESS" in followed.out
     assert "worker-2 ended: SUCCESS" in followed.err
@@ -170,9 +209,9 @@ def test_logs_are_followed_across_a_killed_worker_to_the_end(team: Cli):
     team("submit", "session.yaml")
     logs = team.start("logs", "demo", "-f")
     records = team.start("logs", "demo", "-f", "--worker", "worker-1", "-o", "jsonl", stderr=subprocess.DEVNULL)
-    team.until(lambda: team("logs", "demo").out.count("evaluating") == 2)
+    team.until(lambda: evaluating(team) == 2)
     os.kill(status(team)["jobs"][0]["pid"], signal.SIGKILL)
-    team.until(lambda: status(team)["jobs"][0]["attempt"] == 2)
+    team.until(lambda: seen(team).jobs[0].attempt == 2)
     (team.cwd / "hold").unlink()
     out, _ = logs.communicate()
     assert logs.returncode == 0
@@ -212,8 +251,11 @@ def test_a_terminal_gets_colours_for_the_workers(finished: Cli):
     assert "\x1b" not in on_terminal(finished, "logs", "demo", NO_COLOR="1")
 
 
-def on_terminal(cli: Cli, *args: str, **environ: str) -> str:
-    """Run a verb to its end with a terminal for its stdout; return what it wrote there."""
+def on_terminal(cli: Cli, *args: str, at_first: Callable[[], object] = int, **environ: str) -> str:
+    """Run a verb to its end with a terminal for its stdout; return what it wrote there.
+
+    `at_first` is called when it has written something.
+    """
     leader, follower = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "orchestrator", *args],
@@ -228,6 +270,8 @@ def on_terminal(cli: Cli, *args: str, **environ: str) -> str:
     try:
         while process.poll() is None or select.select([leader], [], [], 0)[0]:
             if select.select([leader], [], [], 0.05)[0]:
+                if not shown:
+                    at_first()
                 shown += os.read(leader, 65536)
     except OSError:  # the last who had the other end has closed it
         pass
@@ -264,7 +308,7 @@ def test_a_job_that_waits_for_its_next_attempt_is_cancelled_for_good(team: Cli):
     team.environ |= {"ORCH_RETRY_BACKOFF": "1h", "ORCH_RETRY_BACKOFF_MAX": "1h"}
     serve(team)
     team("submit", "again.yaml")
-    team.until(lambda: status(team, "again")["jobs"][0]["retry_at"])
+    team.until(lambda: seen(team, "again").jobs[0].retry_at)
     job = status(team, "again")["jobs"][0]
     assert (job["status"], job["reason"]) == ("PENDING", "exit:3")
     assert "when it is tried again" in job["waits_for"]
@@ -280,7 +324,7 @@ def test_a_paused_session_can_be_cancelled_and_tried_again(team: Cli):
     team("submit", "endless.yaml")
     team("pause", "endless")
     serve(team)
-    team.until(lambda: status(team, "endless")["owner"])
+    team.until(lambda: seen(team, "endless").owner)
     assert team("cancel", "endless").code == 0
     team.until(lambda: store(team, "TTL", Keys("docker").session("endless")) > 0)  # the daemon has let go of it
     assert team("retry", "endless").code == 0
@@ -326,8 +370,8 @@ def test_the_keys_of_what_is_tried_again_live_on(team: Cli):
 def test_a_paused_env_begins_nothing(team: Cli):
     serve(team)
     assert team("pause").out == "env docker begins no job; what runs goes on\n"
-    team("submit", "session.yaml")
-    team.until(lambda: status(team)["owner"])
+    team("submit", "plain.yaml")
+    team.until(lambda: seen(team).owner)
     waits = "`orch resume`: all of env docker is paused"
     assert status(team)["jobs"][1]["waits_for"] == waits
     assert "all of it is paused" in team("status", "demo").out
@@ -338,7 +382,7 @@ def test_a_paused_env_begins_nothing(team: Cli):
 
 def test_a_paused_session_lets_what_runs_go_on(team: Cli):
     team.write("hold", "")
-    team("submit", "session.yaml", "--workers", "3")
+    team("submit", "plain.yaml", "--workers", "3")
     serve(team)
     team.until(lambda: statuses(team, "demo") == ["RUNNING", "RUNNING", "PENDING"])
     assert status(team)["jobs"][2]["waits_for"] == "a free slot"
@@ -389,7 +433,7 @@ def test_sigterm_drains_and_leaves_everything_resumable(team: Cli):
     team.write("hold", "")
     daemon = serve(team)
     team("submit", "session.yaml")
-    team.until(lambda: team("logs", "demo").out.count("evaluating") == 2)
+    team.until(lambda: evaluating(team) == 2)
     daemon.terminate()
     team.until(lambda: "daemon.stopping" in events(team))
     (team.cwd / "hold").unlink()
@@ -407,10 +451,13 @@ def test_a_second_daemon_stands_by_and_takes_over(team: Cli):
     first = serve(team)
     second = serve(team, "second")
     assert "daemon.ready" not in events(team, "second")
+    doctor = team("doctor").out
+    assert f"pid {first.pid} on " in doctor
+    assert f"; pid {second.pid} on " in doctor
     first.terminate()
     assert first.wait() == 0
     team.until(lambda: "daemon.ready" in events(team, "second"))
-    assert team("submit", "session.yaml", "--wait").code == 0
+    assert team("submit", "plain.yaml", "--wait").code == 0
     second.send_signal(signal.SIGINT)
     assert second.wait() == 0
 
@@ -421,15 +468,19 @@ def test_reload(team: Cli):
     team.write("orch.toml", "log_format = 'console'\n")
     told = team("daemon", "reload")
     assert told.code == 0
-    assert "reads its settings again" in told.err
-    team.until(lambda: "daemon.reloaded" in team.read("daemon"))
+    assert "has read its settings again, and they are in force\n" in told.err
+    assert "daemon.reloaded" in team.read("daemon")
+    team.write("orch.toml", "log_format = 'console'\nlease_ttl = 30\nmax_jobs = 3\nretention = '1d'\n")
+    told = team("daemon", "reload")
+    assert "in force, but for retention, lease_ttl: these change when it is restarted" in told.err
+    assert "daemon.reload_incomplete" in team.read("daemon")
     team.write("orch.toml", "max_jos = 3\n")
     assert team("daemon", "reload").code == 2  # it is this shell's file too
     daemon.send_signal(signal.SIGHUP)
     team.until(lambda: "daemon.reload_refused" in team.read("daemon"))
     assert "did you mean max_jobs?" in team.read("daemon")
     (team.cwd / "orch.toml").unlink()
-    assert team("submit", "session.yaml", "--wait").code == 0
+    assert team("submit", "plain.yaml", "--wait").code == 0
 
 
 def test_reload_of_a_daemon_elsewhere(team: Cli):
@@ -450,7 +501,7 @@ def test_a_store_that_dies_comes_back_and_nobody_gives_up(team: Cli):
     team.write("hold", "")
     serve(team)
     team("submit", "session.yaml")
-    team.until(lambda: team("logs", "demo").out.count("evaluating") == 2)
+    team.until(lambda: evaluating(team) == 2)
     argvs = {"wait": ("wait", "demo"), "logs": ("logs", "demo", "-f"), "watch": ("status", "demo", "--watch", "0.1")}
     outputs = {}
     for verb, argv in argvs.items():
@@ -484,27 +535,55 @@ def test_run_hands_over_to_the_daemon_and_follows(team: Cli):
     assert team("run", "session.yaml").code == 5
 
 
+def test_who_follows_is_told_that_the_daemon_died_and_when_another_serves(team: Cli):
+    team.write("hold", "")
+    daemon = serve(team)
+    run = team.start("run", "plain.yaml", "-o", "quiet")
+    team.until(lambda: known(team) and seen(team).owner)
+    assert "waits" not in team.read("stderr")
+    daemon.kill()
+    daemon.wait()
+    team.until(lambda: "session demo waits for a daemon: none serves env docker" in team.read("stderr"))
+    serve(team, "second")
+    team.until(lambda: "orch: session demo goes on" in team.read("stderr"))
+    (team.cwd / "hold").unlink()
+    assert run.communicate() == ("SUCCESS\n", None)
+
+
+def test_run_without_a_daemon_says_that_the_env_is_paused(team: Cli):
+    team("submit", "endless.yaml")  # pausing needs a store
+    team("pause")
+    team.write("hold", "")
+    run = team.start("run", "plain.yaml")
+    team.until(lambda: "session demo waits for `orch resume`: all of env docker is paused" in team.read("stderr"))
+    team("resume")
+    team.until(lambda: "session demo goes on" in team.read("stderr"))
+    (team.cwd / "hold").unlink()
+    run.communicate()
+    assert run.returncode == 0
+
+
 def test_ctrl_c_only_detaches(team: Cli):
     team.write("hold", "")
     serve(team)
-    run = team.start("run", "session.yaml")
+    run = team.start("run", "plain.yaml")
     team.until(lambda: "worker-1 runs" in team.read("stderr"))
     run.send_signal(signal.SIGINT)
     run.communicate()
     assert run.returncode == 130
     assert "detached: session demo goes on" in team.read("stderr")
-    again = team.start("run", "session.yaml", "-o", "quiet")  # the same command stays with it again
+    again = team.start("run", "plain.yaml", "-o", "quiet")  # the same command stays with it again
     (team.cwd / "hold").unlink()
     assert team("wait", "demo").code == 0
     assert again.wait() in {0, 5}  # 5: it had ended before that had looked
-    assert recorded_once(team)
+    assert sorted(team.read("ended").split()) == ["worker-1", "worker-2"]
 
 
 # --- list, history, status --watch ---------------------------------------------------------------------------------
 
 
 def test_list_by_state_and_label(team: Cli):
-    team("submit", "session.yaml")
+    team("submit", "plain.yaml")
     team("submit", "endless.yaml")
     team("cancel", "endless")
 
@@ -543,21 +622,24 @@ def test_history_says_who_did_what_and_why(team: Cli):
 
 def test_status_watch_shows_what_changes_until_the_end(team: Cli):
     team.write("hold", "")
-    team("submit", "session.yaml")
+    team("submit", "plain.yaml")
     watching = team.start("status", "demo", "--watch", "0.05", "-o", "jsonl")
+    assert watching.stdout
+    first = watching.stdout.readline()
     serve(team)
     team.until(lambda: statuses(team, "demo") == ["RUNNING", "RUNNING"])
     (team.cwd / "hold").unlink()
-    seen = [json.loads(line) for line in watching.communicate()[0].splitlines()]
+    shown = [json.loads(line) for line in (first, *watching.communicate()[0].splitlines())]
     assert watching.returncode == 0
-    assert (seen[0]["status"], seen[0]["daemon"], seen[-1]["status"]) == ("PENDING", False, "SUCCESS")
-    assert len(seen) == len({json.dumps({**each, "time_left_seconds": None}) for each in seen})  # only what is new
+    assert (shown[0]["status"], shown[0]["daemon"], shown[-1]["status"]) == ("PENDING", False, "SUCCESS")
+    assert len(shown) == len({json.dumps({**each, "time_left_seconds": None}) for each in shown})  # only what is new
 
 
 def test_status_watch_on_a_terminal_draws_in_place(team: Cli):
+    team.write("hold", "")
     serve(team)
     team("submit", "session.yaml")
-    shown = on_terminal(team, "status", "demo", "--watch=0.05")
+    shown = on_terminal(team, "status", "demo", "--watch=0.05", at_first=(team.cwd / "hold").unlink)
     assert "6 of 6 recorded (100%)" in shown
     pictures = shown.count("session      demo")
     assert pictures > 1
@@ -565,7 +647,7 @@ def test_status_watch_on_a_terminal_draws_in_place(team: Cli):
 
 
 def test_status_watch_of_all_sessions(team: Cli):
-    team("submit", "session.yaml")
+    team("submit", "plain.yaml")
     watching = team.start("status", "--watch", "-o", "quiet")
     assert watching.stdout
     assert watching.stdout.readline() == "demo\n"
@@ -587,8 +669,11 @@ def test_what_is_not_there_and_what_is_not_reached(team: Cli, verb: str):
     away = team(verb, "demo", ORCH_REDIS_URL="redis://127.0.0.1:1")
     assert (away.code, away.out) == (4, "")
     assert "Connection refused" in away.err
-    assert team("submit", "session.yaml", ORCH_REDIS_URL="redis://127.0.0.1:1").code == 4
-    assert team("daemon", ORCH_REDIS_URL="redis://127.0.0.1:1").code == 4
+
+
+@pytest.mark.parametrize("argv", [("submit", "plain.yaml"), ("daemon",)])
+def test_a_store_that_is_not_reached(team: Cli, argv: tuple[str, ...]):
+    assert team(*argv, ORCH_REDIS_URL="redis://127.0.0.1:1").code == 4
 
 
 @pytest.mark.parametrize(
@@ -612,14 +697,15 @@ def test_wrong_usage(team: Cli, argv: tuple[str, ...], said: str):
     assert said in wrong.err
 
 
-def test_what_is_not_possible_for_a_session(finished: Cli):
-    assert finished("logs", "demo", "--worker", "worker-7").code == 3
-    assert "it has worker-1 to worker-2" in finished("logs", "demo", "--worker", "worker-7").err
-    assert finished("cancel", "demo", "--worker", "worker-7").code == 5
+def test_what_is_not_possible_for_a_session(own_finished: Cli):
+    nobody = own_finished("logs", "demo", "--worker", "worker-7")
+    assert nobody.code == 3
+    assert "it has worker-1 to worker-2" in nobody.err
+    assert own_finished("cancel", "demo", "--worker", "worker-7").code == 5
     for verb in ("cancel", "pause", "resume"):
-        assert finished(verb, "demo").code == 5
-    assert finished("retry", "demo").code == 0  # two of its iterations failed
-    assert finished("retry", "demo").code == 5
+        assert own_finished(verb, "demo").code == 5
+    assert own_finished("retry", "demo").code == 0  # two of its iterations failed
+    assert own_finished("retry", "demo").code == 5
 
 
 def test_session_ids_are_completed(finished: Cli):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -96,3 +97,29 @@ def test_a_daemon_without_its_store_can_be_stopped_and_nothing_is_lost(cli: Cli,
     assert cli("status", "demo", "-o", "json").json["completed_iterations"] == 6
     os.kill(again.pid, signal.SIGTERM)
     assert again.wait(60) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_what_ends_while_the_store_is_away_has_ended_even_where_the_daemon_does_too(
+    cli: Cli, server: Server, number: signal.Signals
+) -> None:
+    cli.environ["ORCH_REDIS_URL"] = server.url
+    command = ["sh", "-c", "echo >> ran; while ! test -e go; do sleep 0.05; done"]
+    cli.write("command.yaml", f"session_id: c\nworkers: 1\nworker_command: {json.dumps(command)}\n")
+    cli.until(lambda: cli("status").code == 0)
+    daemon = cli.start("daemon")
+    cli.until(lambda: "daemon.ready" in cli.read("stderr"))
+    assert cli("submit", "command.yaml").code == 0
+    cli.until(lambda: cli.read("ran"))
+    server.kill()
+    cli.write("go", "")
+    end = Path(cli.environ["ORCH_STATE_DIR"], "logs", "docker", "c", "worker-1.end")
+    cli.until(end.exists)
+    daemon.send_signal(number)
+    daemon.wait(60)
+    server.start()
+    cli.start("daemon")
+    assert cli("wait", "c").code == 0
+    (job,) = cli("status", "c", "-o", "json").json["jobs"]
+    assert (job["attempt"], job["return_code"], cli.read("ran")) == (1, 0, "\n")
+    assert not end.exists()

@@ -200,7 +200,10 @@ def test_it_starts_and_says_so(box: Machine) -> None:
 
 
 def test_what_a_job_can_reach(box: Machine) -> None:
-    """Only what it is given: not the system, nobody's home, no device, no more rights than the daemon's."""
+    """Only what it is given: not the system, nobody's home, no device, no more rights than the daemon's.
+
+    It has a cgroup of its own, out of which nothing gets by forking.
+    """
     box("useradd", "--create-home", "ann")
     box.write("/home/ann/secret", "s", 0o644)
     box.path("/home/ann").chmod(0o755)
@@ -220,6 +223,7 @@ print("kernel", can(lambda: pathlib.Path("/proc/sys/kernel/hostname").write_text
 print("netlink", can(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)))
 print("namespace", ctypes.CDLL(None).unshare(0x10000000) == 0)
 print("notify", "NOTIFY_SOCKET" in os.environ)
+print("cgroup", "/job-" in pathlib.Path("/proc/self/cgroup").read_text())
 print("here", can(pathlib.Path("/srv/tuning/x").touch))
 print("cache", can(lambda: pathlib.Path(os.environ["NUMBA_CACHE_DIR"]).mkdir(parents=True, exist_ok=True)))
 """
@@ -236,7 +240,7 @@ print("cache", can(lambda: pathlib.Path(os.environ["NUMBA_CACHE_DIR"]).mkdir(par
     found = dict(line.split()[-2:] for line in said.splitlines())
     assert found == {
         "etc": "False", "home": "False", "kernel": "False", "netlink": "False", "namespace": "False", "notify": "False",
-        "here": "True", "cache": "True",
+        "cgroup": "True", "here": "True", "cache": "True",
     }  # fmt: skip
 
 

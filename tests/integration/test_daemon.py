@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,46 +16,15 @@ from orchestrator.domain.job import Status
 from orchestrator.errors import NotFoundError, StateError
 from orchestrator.store import calls
 from orchestrator.store.blocking import BlockingStore
-from orchestrator.supervisor.daemon import Daemon
 from orchestrator.supervisor.systemd import Notifier
-from support.sessions import WAITS, alive, make_supervisor, submit, supervisor, until_file
+from support.daemons import Running, ended, serving
+from support.sessions import WAITS, alive, submit, supervisor, until_file
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from orchestrator.settings import Settings
-    from orchestrator.store.lease import Lease
     from orchestrator.store.redis import RedisStore
-
-
-class Running:
-    """A daemon that runs in this process."""
-
-    def __init__(self, store: RedisStore, settings: Settings) -> None:
-        self.supervisor = make_supervisor(store, settings, "daemon")
-        self.ready = asyncio.Event()
-        self.standby: list[Lease] = []
-        self.daemon = Daemon(self.supervisor, store, settings, self.ready.set, self.standby.append)
-
-
-@asynccontextmanager
-async def serving(store: RedisStore, settings: Settings, *, ready: bool = True) -> AsyncIterator[Running]:
-    made = Running(store, settings)
-    async with asyncio.timeout(100), made.supervisor, asyncio.TaskGroup() as tasks:
-        tasks.create_task(made.daemon.run())
-        if ready:
-            await made.ready.wait()
-        try:
-            yield made
-        finally:
-            made.supervisor.interrupt()
-
-
-async def ended(store: RedisStore, session_id: str) -> Status:
-    while not (status := Status((await store.get_session(session_id))["status"])).terminal:
-        await asyncio.sleep(0.01)
-    return status
 
 
 async def cancel(store: RedisStore, session_id: str, worker_id: str = "", **more: Any) -> calls.Cancelled:
@@ -84,8 +52,8 @@ async def test_ten_sessions_at_once(store: RedisStore, settings: Settings, tmp_p
 
 
 async def test_a_second_daemon_stands_by_and_takes_over(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
-    quick = replace(settings, lease_ttl=settings.lease_ttl / 20)
-    first, second = Running(store, quick), Running(store, quick)
+    quick = replace(settings, lease_ttl=settings.lease_ttl / 20)  # it looks often; the other cannot be late for that
+    first, second = Running(store, settings), Running(store, quick)
     async with asyncio.timeout(100), first.supervisor, second.supervisor, asyncio.TaskGroup() as tasks:
         tasks.create_task(first.daemon.run())
         await first.ready.wait()
@@ -129,6 +97,26 @@ async def test_stopping_leaves_everything_resumable(store: RedisStore, settings:
     assert [alive(job.job_id) for job in jobs] == [[], []]
     (tmp_path / "go").touch()
     async with serving(store, settings):
+        assert await ended(store, session_id) is Status.SUCCESS
+
+
+async def test_a_job_waits_for_its_next_attempt_across_a_restart(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    fails_first = "if os.environ['ORCH_WORKER_ID'] == 'worker-1': sys.exit(os.environ['ORCH_ATTEMPT'] == '1')\n"
+    session_id = await submit(store, tmp_path, "import os, sys\n" + fails_first + WAITS, workers=2, total_iterations=2)
+    patient = replace(settings, retry_backoff=timedelta(hours=1), retry_backoff_max=timedelta(hours=1))
+    async with serving(store, patient):
+        await until_file(tmp_path / "started-1")
+        while (await store.get_jobs(session_id))[0].retry_at is None:
+            await asyncio.sleep(0.01)
+    (tmp_path / "go").touch()
+    async with serving(store, patient):
+        while not (await store.get_jobs(session_id))[1].status.terminal:
+            await asyncio.sleep(0.01)
+        first, _ = await store.get_jobs(session_id)
+        assert (first.status, first.attempt) == (Status.PENDING, 1)
+    async with serving(store, settings):  # which knows no wait as long as what is left: the clock was put back, say
         assert await ended(store, session_id) is Status.SUCCESS
 
 
@@ -246,11 +234,23 @@ async def test_settings_read_anew_change_how_many_run(store: RedisStore, setting
 async def test_the_trouble_of_one_session_is_not_that_of_the_others(
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
-    bad = await submit(store, tmp_path, "print(1)")
-    await store.read("HSET", store.keys.session(bad), "spec", '{"session_id": 7}')
+    bad, worse = [await submit(store, tmp_path, "print(1)") for _ in range(2)]
+    key = store.keys.session(bad)
+    spec, _ = await store.read_all((("HGET", key, "spec"), ("HSET", key, "spec", '{"session_id": 7, "colour": "red"}')))
+    await store.read("HDEL", store.keys.session(worse), "cwd")
     async with serving(store, settings):
         good = await submit(store, tmp_path, "print(1)")
         assert await ended(store, good) is Status.SUCCESS
+        while "trouble" not in await store.get_session(worse):
+            await asyncio.sleep(0.01)
+    left = await store.get_session(bad)
+    assert left["trouble"] == "session 7 was submitted by a newer orch: this one does not know colour"
+    assert "owner" not in left
+    assert (await store.get_session(worse))["trouble"] == "KeyError; the daemon's log has more"
+    await store.read("HSET", key, "spec", spec)
+    async with serving(store, settings):
+        assert await ended(store, bad) is Status.SUCCESS
+    assert "trouble" not in await store.get_session(bad)
 
 
 async def test_a_session_removed_while_it_waits_for_a_slot_harms_nobody(

@@ -290,13 +290,14 @@ def test_a_server_that_hangs_is_told_from_one_that_died(settings: Settings, tmp_
 
 
 def test_a_server_that_hangs_is_left_for_the_next_user(settings: Settings, tmp_path: Path) -> None:
-    server = EmbeddedServer(settings, SOON)
-    server.acquire()
-    assert server.pid is not None
-    os.kill(server.pid, signal.SIGSTOP)
-    server.release()
-    assert servers_below(tmp_path) == [server.pid]
-    os.kill(server.pid, signal.SIGCONT)
+    leaving = EmbeddedServer(settings, SOON)
+    with EmbeddedServer(settings):  # it may take its time to start
+        leaving.acquire()
+    assert leaving.pid is not None
+    os.kill(leaving.pid, signal.SIGSTOP)
+    leaving.release()
+    assert servers_below(tmp_path) == [leaving.pid]
+    os.kill(leaving.pid, signal.SIGCONT)
     with EmbeddedServer(settings):
         pass
 

@@ -337,18 +337,18 @@ def test_a_crash_says_where(evaluator: Evaluator) -> None:
 
 @pytest.mark.parametrize("what", ["loop", "sleep", "gil", "stop"])
 def test_a_hang_is_a_timeout(what: str, base: Path) -> None:
-    with limited(base, 0.5) as evaluator:
+    with limited(base, 1) as evaluator:
         child = evaluator.child_pid
         assert child is not None
         failed = do(evaluator, what)
-        assert (failed.kind, failed.message) == ("timeout", "there was no result after 0.5 s")
-        assert failed.seconds >= 0.5
+        assert (failed.kind, failed.message) == ("timeout", "there was no result after 1 s")
+        assert failed.seconds >= 1
         assert gone(child)
         assert do(evaluator, "number").value == 0.5
 
 
 def test_a_hang_says_where(base: Path) -> None:
-    with limited(base, 0.5) as evaluator:
+    with limited(base, 1) as evaluator:
         detail = do(evaluator, "loop").detail
     assert detail is not None
     assert "in objective" in detail
@@ -356,7 +356,7 @@ def test_a_hang_says_where(base: Path) -> None:
 
 @pytest.mark.parametrize("what", ["fork_and_hang", "spawn_and_hang", "fork_and_segfault"])
 def test_what_a_dead_child_had_started_is_gone(what: str, base: Path) -> None:
-    with limited(base, 2) as evaluator:
+    with limited(base, 5) as evaluator:  # enough to start it on a busy machine
         failed = do(evaluator, what, file=str(base / "pid"))
         assert failed.status == "FAILED"
         assert gone(pid_in(base / "pid"))
@@ -405,11 +405,11 @@ def test_a_section_that_is_wrong_is_a_failed_iteration(base: Path) -> None:
 
 
 def test_slow_imports_are_not_the_iterations_time(base: Path) -> None:
-    (base / "orch_slow.py").write_text("import time\ntime.sleep(1)\ndef f(params): return 1")
-    with Evaluator(python("orch_slow:f"), base, timeout=timedelta(seconds=0.5)) as evaluator:
+    (base / "orch_slow.py").write_text("import time\ntime.sleep(2)\ndef f(params): return 1")
+    with Evaluator(python("orch_slow:f"), base, timeout=timedelta(seconds=1)) as evaluator:
         result = do(evaluator, "number")
         assert result.status == "SUCCESS"
-        assert result.seconds < 1
+        assert result.seconds < 2
 
 
 def test_a_child_that_died_before_it_was_asked_is_noticed() -> None:
@@ -440,7 +440,7 @@ def test_a_command_is_told_which_iteration_it_is(base: Path) -> None:
 
 def test_a_command_that_hangs_is_gone_after_its_timeout(base: Path) -> None:
     script = f"sh -c 'echo $$ > {base}/pid; exec sleep 1000'; true"
-    with Evaluator(command("sh", "-c", script), base, timeout=timedelta(seconds=1)) as evaluator:
+    with Evaluator(command("sh", "-c", script), base, timeout=timedelta(seconds=4)) as evaluator:
         failed = evaluator.evaluate({}, IDENTITY)
         assert (failed.kind, failed.detail) == ("timeout", None)
         assert gone(pid_in(base / "pid"))

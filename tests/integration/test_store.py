@@ -167,7 +167,26 @@ async def test_renewing_tells_which_sessions_were_taken(store: RedisStore) -> No
     await submit(store, "t")
     tokens = {name: await own(store, name, "one") for name in ("s", "t")}
     await store.adopt("t", "two", dead_owner="one")
-    assert await store.renew("one", "{}", timedelta(seconds=9), tokens) == ("t",)
+    assert await store.renew("one", "{}", timedelta(seconds=9), tokens) == calls.Renewed(("t",), contested=False)
+
+
+async def test_renewing_tells_whether_somebody_waits(store: RedisStore) -> None:
+    long = timedelta(seconds=60)
+
+    async def contested(owner_id: str) -> bool:
+        return (await store.renew(owner_id, "{}", long, {})).contested
+
+    assert await store.serve("serving", long) is None
+    assert not await contested("serving")
+    assert await contested("run")  # the daemon takes what nobody runs any more
+    assert await store.serve("waiting", long) == calls.Owned("serving", "{}")
+    assert await contested("serving")
+    await store.serve("waiting", timedelta(0))
+    assert not await contested("serving")
+    await store.serve("waiting", long)
+    await store.serve("serving", timedelta(0))
+    assert await store.serve("waiting", long) is None
+    assert not await contested("waiting")
 
 
 async def test_what_is_not_there_is_not_found(store: RedisStore) -> None:
@@ -257,6 +276,7 @@ async def test_a_session_follows_its_jobs(store: RedisStore, data: st.DataObject
 async def test_an_iteration_is_recorded_once(store: RedisStore, keys: Keys) -> None:
     job, _, token = await running(store, "s")
     where = place(job, token)
+    await store.note(job, token, {"lost": 2})
     assert await store.do(calls.begin(keys, where, {"x": 1}, "", {})) == calls.Begun('{"x":1}')
     assert await store.do(calls.commit(keys, where, result(2.5), utc_now())) is True
     assert await store.do(calls.commit(keys, where, result(9.9), utc_now())) is False
@@ -264,7 +284,8 @@ async def test_an_iteration_is_recorded_once(store: RedisStore, keys: Keys) -> N
     fields = await store.get_session("s")
     assert (fields["completed_iterations"], fields["best_value"]) == ("1", "2.5")
     assert await store.read("XLEN", keys.results("s")) == 1
-    assert (await store.get_job("s", job.job_id)).recorded == 1
+    after = await store.get_job("s", job.job_id)
+    assert (after.recorded, after.lost) == (1, 0)
     record = await store.read("HGETALL", where.key(keys))
     assert (record["status"], record["params_x"], record["value"]) == ("SUCCESS", "1", "2.5")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import pytest
 
 from orchestrator.clock import utc_now
 from orchestrator.domain.job import Status
+from orchestrator.domain.outcome import FREE_LOSSES
 from orchestrator.errors import FencedError, StateError
 from orchestrator.supervisor.retention import sweep
 from support.sessions import WAITS, alive, records, submit, supervisor, until_file
@@ -115,11 +117,11 @@ deaf = "import signal, time; signal.signal(15, 1); time.sleep(600)"
 subprocess.Popen([sys.executable, "-c", deaf], start_new_session=True)
 time.sleep(600)
 """
-    session_id = await submit(store, tmp_path, script, timeout=1, grace=0.2, max_attempts=3)
+    session_id = await submit(store, tmp_path, script, timeout=4, grace=0.2, max_attempts=3)
     async with supervisor(store, settings) as made:
         assert await made.run_session(session_id) is Status.FAILED
     (job,) = await store.get_jobs(session_id)
-    assert (job.status, job.reason, job.signal, job.attempt) == (Status.FAILED, "timeout", "SIGKILL", 1)
+    assert (job.status, job.reason, job.attempt) == (Status.FAILED, "timeout", 1)
     assert alive(job.job_id) == []
 
 
@@ -241,20 +243,7 @@ async def test_what_a_killed_supervisor_left_is_cleared_before_the_next_attempt(
         + WAITS
     )
     session_id = await submit(store, tmp_path, script)
-    runner = tmp_path / "runner.py"
-    runner.write_text(_RUNNER)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(runner),
-        session_id,
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "ORCH_REDIS_URL": str(settings.redis_url),
-            "ORCH_ENV": settings.env,
-            "ORCH_STATE_DIR": str(settings.state_dir),
-        },
-    )
+    process = await _supervisor_process(settings, session_id)
     await until_file(tmp_path / "started-1")
     process.kill()
     await process.wait()
@@ -270,6 +259,32 @@ async def test_what_a_killed_supervisor_left_is_cleared_before_the_next_attempt(
     assert running.result() is Status.SUCCESS
     (job,) = await store.get_jobs(session_id)
     assert (job.attempt, job.failures) == (2, 0)
+
+
+async def test_a_job_that_takes_its_supervisor_down_is_not_tried_for_ever(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    script = "import os; os.kill(int(os.environ['ORCH_SUPERVISOR_PID']), 9)"
+    session_id = await submit(store, tmp_path, script, max_attempts=1)
+    for _ in range(FREE_LOSSES + 1):
+        process = await _supervisor_process(settings, session_id)
+        assert await process.wait() == -signal.SIGKILL
+    assert await (await _supervisor_process(settings, session_id)).wait() == 0
+    (job,) = await store.get_jobs(session_id)
+    reason = f"lost: {FREE_LOSSES + 1} attempts in a row, and none recorded an iteration"
+    assert (job.status, job.reason, job.attempt) == (Status.FAILED, reason, FREE_LOSSES + 1)
+
+
+async def _supervisor_process(settings: Settings, session_id: str) -> asyncio.subprocess.Process:
+    """Run a session's supervisor in a process of its own."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(settings.state_dir.parent),
+        "ORCH_REDIS_URL": str(settings.redis_url),
+        "ORCH_ENV": settings.env,
+        "ORCH_STATE_DIR": str(settings.state_dir),
+    }
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", _RUNNER, session_id, env=environ)
 
 
 _RUNNER = """

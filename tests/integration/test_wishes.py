@@ -168,7 +168,7 @@ def test_jobs_that_were_sent_ahead_expire_where_no_session_comes_of_them(client:
 
 def test_a_write_is_waited_for_longer_than_an_answer(redis_url: str, keys: Keys) -> None:
     slow = Script("slow", "for _ = 1, 2e7 do end return {'done'}", "")
-    with Wire.connect(redis_url, timedelta(milliseconds=20)) as wire:
+    with Wire.connect(redis_url, timedelta(milliseconds=60)) as wire:
         assert Client(wire, keys).do(calls.Call(slow, (), (), lambda reply: reply)) == ["done"]
         with pytest.raises(StoreUnreachableError, match="no answer in time"):
             Client(wire, keys).ask(("EVAL", slow.text, 0))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from orchestrator.domain.job import TuningJob
+    from orchestrator.executors.protocol import Executor
     from orchestrator.settings import Settings
     from orchestrator.store.redis import RedisStore
 
@@ -33,10 +34,12 @@ while not pathlib.Path("go").exists(): time.sleep(0.01)
 """A job that shows that it has started, and ends when it is told to."""
 
 
-def make_supervisor(store: RedisStore, settings: Settings, kind: str = "run") -> Supervisor:
+def make_supervisor(
+    store: RedisStore, settings: Settings, kind: str = "run", executor: Executor | None = None
+) -> Supervisor:
     """Make a supervisor whose retries have no jitter."""
     assert settings.redis_url
-    executor = make_executor("local")
+    executor = executor or make_executor("local")
     return Supervisor(store, settings.redis_url, executor, settings, utc_now, kind=kind, jitter=lambda: 0)
 
 

@@ -19,7 +19,8 @@ from orchestrator.cli.session_view import jobs_table, pace_line, session_table, 
 from orchestrator.cli.tables import columns, named, number, span
 from orchestrator.domain.job import Status, TuningJob
 from orchestrator.domain.snapshot import SessionSnapshot
-from orchestrator.errors import OrchError
+from orchestrator.errors import NotFoundError, OrchError
+from orchestrator.follow import jobs_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,14 +157,22 @@ def test_hostile_text_in_a_session_is_escaped():
     assert escaped(shown) == shown
 
 
+SERVED = {"kind": "daemon", "host": "h", "since": "then"}
+
+
+def test_logs_of_a_session_whose_removal_did_not_finish():
+    with pytest.raises(NotFoundError, match="session s has no jobs any more: `orch rm s` removes what is left"):
+        jobs_of(session(), None)
+
+
 # --- progress -------------------------------------------------------------------------------------------------------
 
 
 def test_lines_say_what_is_new_and_only_that(capsys: pytest.CaptureFixture[str]):
     progress = LineProgress(timedelta(seconds=30))
 
-    def lines(**fields: Any) -> list[str]:
-        progress.show(session(**fields))
+    def lines(*, owner: object = SERVED, **fields: Any) -> list[str]:
+        progress.show(session(owner=owner, **fields))
         return capsys.readouterr().err.splitlines()
 
     before = job(status=Status.RUNNING, attempt=1)
@@ -180,11 +189,20 @@ def test_lines_say_what_is_new_and_only_that(capsys: pytest.CaptureFixture[str])
     progress.away()
     assert capsys.readouterr().err == "orch: the store does not answer; the workers wait to record\n"
     assert lines(jobs=(ended,), completed_iterations=22) == ["orch: the store answers again"]
+    waits = "orch: session s waits for a daemon: none serves env docker"
+    assert lines(owner=None, jobs=(ended,), completed_iterations=22) == [waits]
+    assert lines(owner=None, jobs=(ended,), completed_iterations=22) == []
+    assert lines(jobs=(ended,), completed_iterations=22) == ["orch: session s goes on"]
+    assert lines(jobs=(ended,), completed_iterations=22, paused=1) == ["orch: session s waits for `orch resume s`"]
+    assert lines(jobs=(ended,), completed_iterations=22, paused=1, status="CANCELLED") == []
 
 
-def test_programs_are_told_of_an_interruption_alone(capsys: pytest.CaptureFixture[str]):
+def test_programs_are_told_what_is_waited_for_and_of_an_interruption(capsys: pytest.CaptureFixture[str]):
     progress = NoProgress(timedelta(seconds=30))
     progress.show(session())
+    assert capsys.readouterr().err == "orch: session s waits for a daemon: none serves env docker\n"
+    progress.show(session(owner=SERVED))
+    assert capsys.readouterr().err == "orch: session s goes on\n"
     progress.away()
     assert capsys.readouterr().err == ""
     progress.stopping(at_once=True)

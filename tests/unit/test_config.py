@@ -120,7 +120,7 @@ tuning:
             "seed: '42'",
             "t.yaml:3:9: tuning.seed: must be a whole number (got '42'; write it without quotes)",
         ),
-        ("seed: 42", "seed: 9223372036854775808", "t.yaml:3:9: tuning.seed: must be at most"),
+        ("seed: 42", "seed: 9007199254740992", "t.yaml:3:9: tuning.seed: must be at most 9,007,199,254,740,991"),
         ("function:", "functoin:", "t.yaml:10:29: tuning.objective.functoin: unknown key"),
         (", metric: value", "", "t.yaml:10:14: tuning.objective.metric: is required"),
         ("maximize", "up", "t.yaml:10:92: tuning.objective.direction: must be 'maximize' or 'minimize' (got 'up')"),

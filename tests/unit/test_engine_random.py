@@ -359,7 +359,7 @@ def case(seed: int) -> Case:
 
 
 seeds = st.integers(min_value=0, max_value=2**63)
-thorough = settings(max_examples=1000, deadline=None)
+thorough = settings(max_examples=400, deadline=None)
 
 
 @given(seeds)

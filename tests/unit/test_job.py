@@ -22,6 +22,7 @@ moments = st.none() | st.datetimes(datetime(2000, 1, 1), timezones=st.just(UTC))
 jobs = st.builds(
     TuningJob,
     job_id=st.uuids().map(str),
+    **dict.fromkeys(("session_id", "worker_id", "mode", "env", "optimizer", "config_path", "output_csv"), st.text()),
     iterations=st.none() | st.integers(1),
     status=st.sampled_from(Status),
     return_code=st.none() | st.integers(0, 255),

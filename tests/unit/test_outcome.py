@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.job import TRANSITIONS, Status
-from orchestrator.domain.outcome import Again, Ended, Finish, RetryPolicy, WorkerExit, decide
+from orchestrator.domain.outcome import FREE_LOSSES, Again, Ended, Finish, RetryPolicy, WorkerExit, decide
 
 POLICY = RetryPolicy(3, timedelta(seconds=1), timedelta(seconds=60))
 
@@ -61,6 +61,17 @@ def test_an_interrupted_job_waits_for_the_next_run_and_has_not_failed() -> None:
     assert after(intent="interrupted", signal="SIGTERM", failures=2) == Again(None, "interrupted", failures=2)
 
 
+def test_a_lost_attempt_is_nobodys_failure_until_too_many_follow_on_each_other() -> None:
+    assert after(intent="lost", failures=2) == Again(None, "lost", failures=2, lost=1)
+    assert after(intent="lost", failures=2, lost=FREE_LOSSES - 1) == Again(None, "lost", failures=2, lost=FREE_LOSSES)
+    known = {"intent": "lost", "recorded": 1}
+    reason = f"lost: {FREE_LOSSES + 1} attempts in a row, and none recorded an iteration"
+    counted = Again(timedelta(seconds=1), reason, failures=1, lost=FREE_LOSSES + 1)
+    assert after(**known, lost=FREE_LOSSES) == counted
+    assert after(**known, lost=FREE_LOSSES, failures=2) == Finish(Status.FAILED, reason)
+    assert after(intent="interrupted", lost=FREE_LOSSES) == Again(None, "interrupted", failures=0)
+
+
 def test_a_stop_that_was_asked_for_is_final() -> None:
     assert after(intent="timeout", signal="SIGTERM") == Finish(Status.FAILED, "timeout")
     assert after(intent="cancelled:ann: enough", code=0) == Finish(Status.CANCELLED, "cancelled:ann: enough")
@@ -78,12 +89,13 @@ def test_waits_grow_to_a_limit_and_never_beyond(failures: int, jitter: float) ->
         Ended,
         code=st.none() | st.integers(0, 255),
         signal=st.sampled_from(["", "SIGTERM"]),
-        intent=st.sampled_from(["", "interrupted", "timeout", "cancelled:x: y"]),
+        intent=st.sampled_from(["", "interrupted", "lost", "timeout", "cancelled:x: y"]),
         counted=st.booleans(),
         iterations=st.integers(0, 5),
         recorded=st.integers(0, 5),
         failed=st.integers(0, 5),
         failures=st.integers(0, 5),
+        lost=st.integers(0, 5),
     )
 )
 def test_every_end_leads_to_a_status_that_may_follow_on_running(ended: Ended) -> None:

@@ -30,8 +30,9 @@ def session(**more: Any) -> SessionSnapshot:
         "failed_iterations": "0",
     }
     paused = more.pop("paused", "")
-    status = more.pop("status", "PENDING")
-    return SessionSnapshot.from_hash({**record, "status": status, "paused": paused}, **more)
+    status, trouble = more.pop("status", "PENDING"), more.pop("trouble", "")
+    raw = {**record, "status": status, "paused": paused, "trouble": trouble}
+    return SessionSnapshot.from_hash(raw, **more)
 
 
 def job(**more: Any) -> TuningJob:
@@ -52,6 +53,7 @@ def job(**more: Any) -> TuningJob:
         ({"daemon": {"kind": "daemon"}}, ["the daemon to take it"]),
         (SERVED, []),
         ({"owner": {"kind": "run"}}, []),
+        ({"daemon": {"kind": "daemon"}, "trouble": "too new"}, ["a daemon that can run it: too new"]),
         ({**SERVED, "paused": "1"}, ["`orch resume s`"]),
         ({**SERVED, "env_paused": True}, ["`orch resume`: all of env e is paused"]),
         ({"paused": "1", "env_paused": True}, 3),

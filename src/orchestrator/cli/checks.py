@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from hiredis import ReplyError
 
+from orchestrator.client import Client
 from orchestrator.errors import OrchError
 from orchestrator.process.remnants import adopts_orphans, become_subreaper
 from orchestrator.settings import redact
@@ -115,6 +116,7 @@ def _opened(settings: Settings, note: str) -> Iterator[Check]:
             policy = wire.pipeline([("CONFIG", "GET", "appendfsync")])[0]
             facts = _facts(info)
             where = redact(address.url)
+            served = _daemon(Client(wire, Keys(settings.env, settings.key_prefix)))
     except OrchError as error:
         yield Check("store", State.BROKEN, str(error))
         return
@@ -123,6 +125,17 @@ def _opened(settings: Settings, note: str) -> Iterator[Check]:
     yield check_persistence(facts, "" if isinstance(policy, ReplyError) or not policy else policy[1])
     yield check_eviction(facts)
     yield check_schema_version(version)
+    yield served
+
+
+def _daemon(client: Client) -> Check:
+    """Say who serves the env; that nobody does is in order, as `orch run` needs nobody."""
+    env = client.keys.env
+    daemon, standby = client.find_daemon(), client.find_standby()
+    if daemon is None:
+        return Check("daemon", State.OK, f"none serves env {env}; `orch run` needs none, `orch submit` does")
+    beside = f"; pid {standby.pid} on {standby.host} stands by" if standby else ""
+    return Check("daemon", State.OK, f"pid {daemon.pid} on {daemon.host} serves env {env} since {daemon.since}{beside}")
 
 
 def _facts(info: object) -> dict[str, str]:

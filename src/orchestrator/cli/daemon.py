@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import sys
+import time
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,11 +18,17 @@ from orchestrator.cli.progress import say
 from orchestrator.cli.reading import connected, open_client, settings_here
 from orchestrator.clock import utc_now
 from orchestrator.errors import NotFoundError, StateError
+from orchestrator.settings.reloading import Reload
 from orchestrator.store.opening import open_store
 
 if TYPE_CHECKING:
+    from orchestrator.client import Client
     from orchestrator.settings import Settings
     from orchestrator.store.lease import Lease
+
+
+_PATIENCE = timedelta(seconds=10)
+_PAUSE = timedelta(milliseconds=20)
 
 
 class Action(StrEnum):
@@ -31,7 +39,7 @@ class Action(StrEnum):
 
 Wanted = Annotated[
     Action | None,
-    typer.Argument(metavar="[reload]", help="Have the daemon that runs read its settings again.", show_default=False),
+    typer.Argument(metavar="reload", help="Have the daemon that runs read its settings again.", show_default=False),
 ]
 
 
@@ -68,12 +76,32 @@ def _serve(env: str | None) -> None:
 def _reload(settings: Settings) -> None:
     with open_client(settings) as client:
         lease = client.find_daemon()
-    if lease is None:
-        raise NotFoundError(f"no daemon serves env {settings.env}")
-    if lease.host != socket.gethostname():
-        raise StateError(f"the daemon of env {settings.env} runs on {lease.host} (pid {lease.pid}): reload it there")
-    _signal(lease, settings.env)
-    say(f"the daemon (pid {lease.pid}) reads its settings again; what came of it is in its log")
+        if lease is None:
+            raise NotFoundError(f"no daemon serves env {settings.env}")
+        name = f"the daemon (pid {lease.pid})"
+        if lease.host != socket.gethostname():
+            raise StateError(f"{name} of env {settings.env} runs on {lease.host}: reload it there")
+        before = client.find_reload()
+        _signal(lease, settings.env)
+        outcome = _await_outcome(client, before)
+    if outcome is None:
+        say(f"{name} was told, and has not answered yet; what comes of it is in its log")
+    elif outcome.refused:
+        raise StateError(f"{name} keeps its settings, as those that it read cannot be used: {outcome.refused}")
+    else:
+        kept = f", but for {', '.join(outcome.kept)}: these change when it is restarted" if outcome.kept else ""
+        say(f"{name} has read its settings again, and they are in force{kept}")
+
+
+def _await_outcome(client: Client, before: str | None) -> Reload | None:
+    """Wait for what the daemon says came of it; None where it takes too long."""
+    deadline = time.monotonic() + _PATIENCE.total_seconds()
+    while time.monotonic() < deadline:
+        text = client.find_reload()
+        if text is not None and text != before:
+            return Reload.parse(text)
+        time.sleep(_PAUSE.total_seconds())
+    return None
 
 
 def _signal(lease: Lease, env: str) -> None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def doctor(env: Env = None, output: Output = Format.TABLE) -> None:
     """Check what sessions need, and show the settings.
 
-    That is the interpreter, the store and its persistence, the kernel, the disk; exit code 1 where one is broken.
+    That is the interpreter, the store and its persistence, who serves the env, the kernel, the disk; exit code 1 where
+    one of them is broken.
     """
     settings = settings_here(env)
     checks = run_checks(settings)

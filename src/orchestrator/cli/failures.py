@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.cli.output import escaped, silence_stdout
 from orchestrator.errors import OrchError, SpecError
+from orchestrator.frozen import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 INTERRUPTED = 130
+_STDERR = 2
 _UNEXPECTED = 1
 _READER_GONE = 1  # as typer has it too
 
 
 def guarded(command: Callable[[], int]) -> int:
     """Carry out a command and return its exit code, whatever happens in it."""
+    _open_what_is_closed()
     try:
         code = command()
         sys.stdout.flush()
@@ -31,6 +33,15 @@ def guarded(command: Callable[[], int]) -> int:
     except Exception as error:  # noqa: BLE001 - the last stop of everything
         return _told(error)
     return code
+
+
+def _open_what_is_closed() -> None:
+    """Have all three standard streams, whoever started us without: no file of ours takes the place of one."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(opened)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as we live
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - the same
 
 
 def _told(error: Exception) -> int:

@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.progress import say
+from orchestrator.cli.progress import Waiting, say
 from orchestrator.cli.reading import connected, has_data
 from orchestrator.client import Client
-from orchestrator.domain.snapshot import obstacles
 from orchestrator.errors import NotFoundError
 from orchestrator.follow import PatientWire, wait_for_end
 from orchestrator.store.keys import Keys
@@ -47,7 +46,7 @@ class Patient:
             NotFoundError: there is no such session, or not any more.
             OutOfTimeError: the deadline has passed.
         """
-        return wait_for_end(self.client, self.wire, session_id, _Teller().tell)
+        return wait_for_end(self.client, self.wire, session_id, Waiting().tell)
 
 
 @contextmanager
@@ -89,16 +88,3 @@ def stay_at(
         pass
     with PatientWire(address, on_away, on_back, deadline) as wire:
         yield Patient(Client(wire, Keys(settings.env, settings.key_prefix)), wire)
-
-
-@dataclass(slots=True)
-class _Teller:
-    """Says what a session waits for whenever that changes."""
-
-    _said: str = ""
-
-    def tell(self, snapshot: SessionSnapshot) -> None:
-        waits = " and ".join(obstacles(snapshot))
-        if waits != self._said and not snapshot.status.terminal:
-            say(f"session {snapshot.session_id} waits for {waits}" if waits else "it goes on")
-        self._said = waits

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.output import escaped, one_line
-from orchestrator.cli.progress import stopping_text
+from orchestrator.cli.progress import stopping_text, waiting_text
 from orchestrator.cli.session_view import best_text, iterations_line, pace_line
 from orchestrator.domain.job import Status
 
@@ -89,6 +89,8 @@ class LiveProgress:
         parts = list(self._session(self._snapshot)) if self._snapshot else []
         if self._is_away:
             parts.append(Text("the store does not answer; the workers wait to record", "yellow"))
+        elif self._snapshot and (waits := waiting_text(self._snapshot)):
+            parts.append(Text(waits, "yellow"))
         if self._notice:
             parts.append(Text(self._notice, "yellow"))
         return Group(*parts)

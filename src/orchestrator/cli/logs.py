@@ -13,7 +13,7 @@ import typer
 
 from orchestrator.cli.following import stay
 from orchestrator.cli.options import Env, Output, Session, Worker  # noqa: TC001 - typer reads them at run time
-from orchestrator.cli.output import Format, Shown, one_line, write
+from orchestrator.cli.output import Format, Shown, one_line, put, write
 from orchestrator.cli.places import log_folder
 from orchestrator.cli.progress import say
 from orchestrator.cli.reading import settings_here
@@ -93,9 +93,7 @@ def _document(records: Sequence[LogRecord], session: str, settings: Settings) ->
 
 
 def _print(records: Iterable[LogRecord], show: Callable[[LogRecord], str]) -> None:
-    text = "".join(f"{show(record)}\n" for record in records)
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    put("".join(f"{show(record)}\n" for record in records))
 
 
 def _shower(output: Format, workers: Sequence[str]) -> Callable[[LogRecord], str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass
+from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from orchestrator.errors import OrchError
+from orchestrator.frozen import TYPE_CHECKING, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
 
@@ -26,7 +26,7 @@ class Format(StrEnum):
     QUIET = "quiet"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shown:
     """What a verb shows, in each form that may be asked for; only that one is made.
 
@@ -50,8 +50,24 @@ def write(shown: Shown, form: Format) -> None:
         OrchError: stdout takes nothing (a full disk).
         BrokenPipeError: nobody reads it any more.
     """
-    try:
+    with _explained():
         _write(shown, form)
+
+
+def put(text: str) -> None:
+    """Write a text to stdout as it is, at once: a piece of what goes on.
+
+    Raises:
+        OrchError, BrokenPipeError: as `write`.
+    """
+    with _explained():
+        sys.stdout.write(text)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
         sys.stdout.flush()
     except BrokenPipeError:
         raise

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.output import Format, Shown, write
 from orchestrator.cli.reading import has_data, open_client, settings_here
@@ -12,10 +10,12 @@ from orchestrator.cli.session_view import session_table, sessions_table
 from orchestrator.cli.tables import width
 from orchestrator.clock import utc_now
 from orchestrator.errors import StoreUnreachableError
+from orchestrator.frozen import TYPE_CHECKING, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from typing import Any
 
     from orchestrator.domain.snapshot import SessionSnapshot
     from orchestrator.settings import Settings
@@ -28,7 +28,7 @@ _ONLY_OF_ONE = ("jobs", "metrics")
 """What the snapshots of a list do not have."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked:
     """What `orch status` was asked.
 
@@ -56,7 +56,7 @@ def with_interval(argv: Sequence[str]) -> list[str]:
 
 def parse(argv: Sequence[str]) -> Asked | None:
     """Read the arguments after `status`; None where anything is unusual: help, an error, an abbreviation."""
-    asked = Asked()
+    asked: dict[str, Any] = {}
     words = iter(argv)
     for word in words:
         option, equals, value = word.partition("=")
@@ -64,15 +64,16 @@ def parse(argv: Sequence[str]) -> Asked | None:
             given = value if equals else next(words, "")
             if not _is_number([given]):
                 return None
-            asked = replace(asked, watch=float(given))
+            asked["watch"] = float(given)
         elif option in _LONG:
             given = value if equals else next(words, "")
-            asked = replace(asked, env=given) if _LONG[option] == "env" else replace(asked, output=given)
-        elif word.startswith("-") or not word or asked.session_id is not None:
+            asked[_LONG[option]] = given
+        elif word.startswith("-") or not word or "session_id" in asked:
             return None
         else:
-            asked = replace(asked, session_id=word)
-    return asked if asked.output in _FORMATS and asked.env != "" else None
+            asked["session_id"] = word
+    read = Asked(**asked)
+    return read if read.output in _FORMATS and read.env != "" else None
 
 
 def show_status(asked: Asked) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from orchestrator.cli.output import escaped
 from orchestrator.cli.tables import number, span
 from orchestrator.domain.job import Status
+from orchestrator.domain.snapshot import TO_BE_TAKEN, obstacles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,26 @@ def stopping_text(grace: timedelta, *, at_once: bool) -> str:
 
 
 @dataclass(slots=True)
+class Waiting:
+    """Says what keeps a session from going on, once, and when that is over."""
+
+    _said: str = ""
+
+    def tell(self, snapshot: SessionSnapshot) -> None:
+        """Write what is new."""
+        waits = waiting_text(snapshot)
+        if waits != self._said and not snapshot.status.terminal:
+            say(waits or f"session {snapshot.session_id} goes on")
+        self._said = waits
+
+
+def waiting_text(snapshot: SessionSnapshot) -> str:
+    """Say what keeps a session from going on; empty where nothing does."""
+    found = [each for each in obstacles(snapshot) if each != TO_BE_TAKEN]
+    return f"session {snapshot.session_id} waits for {' and '.join(found)}" if found else ""
+
+
+@dataclass(slots=True)
 class LineProgress:
     """A line for each change of a job's status, each new best, and each per cent; not for what was there before."""
 
@@ -40,6 +61,7 @@ class LineProgress:
     _best: Any = None
     _away: bool = False
     _begun: bool = False
+    _waiting: Waiting = field(default_factory=Waiting)
 
     def show(self, snapshot: SessionSnapshot) -> None:
         """Write what is new."""
@@ -51,6 +73,7 @@ class LineProgress:
             for line in lines:
                 say(line)
         self._begun = True
+        self._waiting.tell(snapshot)
 
     def away(self) -> None:
         """Write it, once."""
@@ -90,13 +113,15 @@ class LineProgress:
 
 
 class NoProgress:
-    """Nothing, for programs; but that it is being interrupted is said."""
+    """Nothing, for programs; but what it waits for is said, and that it is being interrupted."""
 
     def __init__(self, grace: timedelta) -> None:
         self._grace = grace
+        self._waiting = Waiting()
 
     def show(self, snapshot: SessionSnapshot) -> None:
-        """Show nothing."""
+        """Write what it waits for, where it does."""
+        self._waiting.tell(snapshot)
 
     def away(self) -> None:
         """Show nothing."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.client import Client
 from orchestrator.errors import NotFoundError
+from orchestrator.frozen import TYPE_CHECKING
 from orchestrator.settings import load_settings
 from orchestrator.store.embedded import data_exists
 from orchestrator.store.keys import Keys

@@ -36,7 +36,7 @@ from orchestrator.clock import utc_now
 from orchestrator.domain.job import Status
 from orchestrator.errors import StateError
 from orchestrator.store.opening import open_store
-from orchestrator.submission import prepare, refuse_taken_outputs
+from orchestrator.submission import TuningConfigError, prepare, recall, refuse_taken_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.record import Submission
     from orchestrator.settings import Settings
     from orchestrator.store.opening import StoreAddress
+    from orchestrator.submission import SessionFile
     from orchestrator.supervisor.foreground import Outcome
 
 
@@ -79,7 +80,7 @@ def run(  # noqa: PLR0913, PLR0917 - an option is a parameter
         with connected(address.url, settings) as client:
             if new:
                 session = renamed(session, given, client)
-            submission = prepare(session, settings, Path.cwd())
+            submission = _prepared(session, settings, client, output)
             begins = _begins(submission, client, file, output)
             daemon = client.find_daemon()
             if daemon is not None and begins:
@@ -95,6 +96,20 @@ def run(  # noqa: PLR0913, PLR0917 - an option is a parameter
     if outcome.interrupted:
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(0 if outcome.status is Status.SUCCESS else 1)
+
+
+def _prepared(session: SessionFile, settings: Settings, client: Client, output: Format) -> Submission:
+    """Check the session; one that has begun goes on without its tuning config, of which the store has all."""
+    try:
+        return prepare(session, settings, Path.cwd())
+    except TuningConfigError as error:
+        record = client.find_record(session.spec.session_id)
+        if not record:
+            raise
+        submission = recall(session, record)
+        if output is Format.TABLE:
+            say(f"{error}\nthe session began with a tuning config that was in order, and the store has that one")
+        return submission
 
 
 def _begins(submission: Submission, client: Client, file: Path, output: Format) -> bool:

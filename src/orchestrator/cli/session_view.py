@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from orchestrator.cli.output import one_line
 from orchestrator.cli.tables import assignments, columns, named, number, plural, span
 from orchestrator.clock import iso
 from orchestrator.domain.job import Status
 from orchestrator.domain.snapshot import waits_for
+from orchestrator.frozen import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
-from typing import TYPE_CHECKING
 
 from orchestrator.cli.output import one_line
+from orchestrator.frozen import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -92,6 +91,8 @@ def plural(count: int, word: str) -> str:
 def _wrapped(line: str, limit: int | None) -> list[str]:
     if limit is None or len(line) <= limit:
         return [line]
+    import textwrap  # noqa: PLC0415 - a narrow terminal's, and it takes its time
+
     return textwrap.wrap(line, limit, break_on_hyphens=False, subsequent_indent="")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.following import stay
-from orchestrator.cli.output import Format, escaped, write
+from orchestrator.cli.output import Format, escaped, put, write
 from orchestrator.cli.polled import session_shown, sessions_shown
 from orchestrator.clock import utc_now
 from orchestrator.follow import iter_snapshots
@@ -84,5 +84,4 @@ class _Screen:
         up = f"\x1b[{self._drawn.count(chr(10)) + 1}F" if self._drawn else ""
         body = text.replace("\n", "\x1b[K\n")
         self._drawn = text
-        sys.stdout.write(f"{up}{body}\x1b[K\n\x1b[J")
-        sys.stdout.flush()
+        put(f"{up}{body}\x1b[K\n\x1b[J")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
 
 from orchestrator.clock import iso
+from orchestrator.frozen import TYPE_CHECKING, fields_of, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 
 class Status(StrEnum):
@@ -38,7 +38,7 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 """From each status, those that may follow. `RUNNING → PENDING` is a further attempt."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TuningJob:
     """A job as its Redis hash holds it. None is written as an empty string.
 
@@ -48,6 +48,7 @@ class TuningJob:
         return_code: of the last attempt's process; None while it runs or where a signal ended it.
         attempt: how many times it was launched.
         failures: how many of its attempts ended badly by themselves; these count against `max_attempts`.
+        lost: how many of its last attempts were lost in a row, with their supervisor, since an iteration was recorded.
         recorded: iterations recorded so far, failed ones included.
         failed: FAILED iterations among the recorded.
         reason: why it is where it is, e.g. `exit:3`, `signal:SIGKILL`, `timeout`, `lost`.
@@ -74,6 +75,7 @@ class TuningJob:
     finished_at: datetime | None = None
     attempt: int = 0
     failures: int = 0
+    lost: int = 0
     recorded: int = 0
     failed: int = 0
     reason: str = ""
@@ -90,7 +92,7 @@ class TuningJob:
 
     def to_hash(self) -> dict[str, str]:
         """Return the fields as Redis holds them."""
-        return to_hash({field.name: getattr(self, field.name) for field in fields(self)})
+        return to_hash(fields_of(self))
 
     @classmethod
     def from_hash(cls, raw: Mapping[str, str]) -> TuningJob:
@@ -101,7 +103,7 @@ class TuningJob:
         """
         if missing := _ALWAYS - raw.keys():
             raise KeyError(*sorted(missing))
-        values = {name: _READ.get(name, str)(raw[name]) for name in _NAMES if name in raw}
+        values = {name: _READ.get(name, str)(raw[name]) for name in cls.__match_args__ if name in raw}
         return cls(**values)
 
 
@@ -126,8 +128,7 @@ def read_time(text: str) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-_NAMES = tuple(field.name for field in fields(TuningJob))
-_ALWAYS = frozenset(field.name for field in fields(TuningJob) if field.default is MISSING)
+_ALWAYS = frozenset(TuningJob.__match_args__[: TuningJob.__match_args__.index("status")])  # they have no default
 _READ: Mapping[str, Any] = {
     "status": Status,
     "iterations": read_int,
@@ -136,6 +137,7 @@ _READ: Mapping[str, Any] = {
     "token": read_int,
     "attempt": int,
     "failures": int,
+    "lost": int,
     "recorded": int,
     "spent": float,
     "failed": int,

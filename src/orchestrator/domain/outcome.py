@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,11 @@ class WorkerExit(IntEnum):
     STOPPED = 130  # told to stop; nothing is lost, the next attempt goes on
 
 
-RESUMED = frozenset({"interrupted", "lost"})
-"""Ends that are nobody's failure: the supervisor was told to stop, or died."""
+FREE_LOSSES = 2
+"""How many attempts may be lost in a row, no iteration recorded, before that counts as the job's own bad end.
+
+It may be what takes its supervisor down (all of the memory, say), and nothing else would ever end it.
+"""
 
 HOPELESS = frozenset({WorkerExit.USAGE, WorkerExit.BROKEN})
 """Exit codes after which a further attempt would end the same way."""
@@ -44,6 +47,7 @@ class Ended:
         recorded: how many are recorded, failed ones included.
         failed: how many of those are FAILED.
         failures: how many earlier attempts ended badly by themselves.
+        lost: how many attempts just before were lost one after another since an iteration was recorded.
         verdict: what the worker said of its own end.
     """
 
@@ -56,6 +60,7 @@ class Ended:
     recorded: int = 0
     failed: int = 0
     failures: int = 0
+    lost: int = 0
     verdict: str = ""
 
 
@@ -72,13 +77,15 @@ class Again:
     """The job goes back to PENDING for a further attempt.
 
     Attributes:
-        delay: how long to wait before it, or None to leave it for whoever runs the session next.
+        delay: how long to wait before it, or None where it may begin as soon as anybody begins anything.
         failures: the count of bad ends, this one included where it was one.
+        lost: the count of losses in a row, this one included; 0 where it was none.
     """
 
     delay: timedelta | None
     reason: str
     failures: int
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,9 @@ def decide(ended: Ended, policy: RetryPolicy, jitter: float) -> Finish | Again:
     """
     if ended.counted and ended.recorded >= ended.iterations:
         return _all_recorded(ended)
-    if ended.intent in RESUMED:
+    if ended.intent == "lost":
+        return _lost(ended, policy, jitter)
+    if ended.intent == "interrupted":
         return Again(None, ended.intent, ended.failures)
     if ended.intent:
         return Finish(Status.CANCELLED if ended.intent.startswith("cancelled") else Status.FAILED, ended.intent)
@@ -125,6 +134,15 @@ def _all_recorded(ended: Ended) -> Finish:
     if ended.failed >= ended.iterations:
         return Finish(Status.FAILED, ended.verdict or "every iteration failed")
     return Finish(Status.SUCCESS, "")
+
+
+def _lost(ended: Ended, policy: RetryPolicy, jitter: float) -> Finish | Again:
+    lost = ended.lost + 1
+    if lost <= FREE_LOSSES:
+        return Again(None, "lost", ended.failures, lost)
+    reason = f"lost: {lost} attempts in a row, and none recorded an iteration"
+    after = _bad_end(replace(ended, verdict=reason), policy, jitter)
+    return replace(after, lost=lost) if isinstance(after, Again) else after
 
 
 def _bad_end(ended: Ended, policy: RetryPolicy, jitter: float) -> Finish | Again:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
 
 from orchestrator.clock import iso
 from orchestrator.domain.job import Status, TuningJob, read_int, read_time
+from orchestrator.frozen import TYPE_CHECKING, fields_of, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SessionSnapshot:
     """A session as the store shows it.
 
@@ -25,6 +26,7 @@ class SessionSnapshot:
         labels: names and values that its file gave it.
         submitted_by: who handed it in; empty where that is not known.
         paused: it begins no job.
+        trouble: why nobody can run it; empty where nothing is known to be wrong.
         env_paused: its whole env begins none.
         owner: who runs it now, as its lease says; None where nobody does.
         daemon: who serves this env, as its lease says; None where no daemon does.
@@ -50,9 +52,10 @@ class SessionSnapshot:
     best: Mapping[str, Any] | None
     metrics: tuple[str, ...] = ()
     jobs: tuple[TuningJob, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = MappingProxyType({})
     submitted_by: str = ""
     paused: bool = False
+    trouble: str = ""
     env_paused: bool = False
     owner: Mapping[str, Any] | None = None
     daemon: Mapping[str, Any] | None = None
@@ -84,6 +87,7 @@ class SessionSnapshot:
             labels=json.loads(raw.get("labels") or "{}"),
             submitted_by=raw.get("submitted_by", ""),
             paused=bool(raw.get("paused")),
+            trouble=raw.get("trouble", ""),
             **more,
         )
 
@@ -141,6 +145,10 @@ class SessionSnapshot:
         }
 
 
+TO_BE_TAKEN = "the daemon to take it"
+"""An obstacle that goes away by itself, in a moment as a rule."""
+
+
 def obstacles(session: SessionSnapshot) -> list[str]:
     """Return what keeps a session from beginning any job: what it waits for, a phrase each."""
     if session.status.terminal:
@@ -148,8 +156,10 @@ def obstacles(session: SessionSnapshot) -> list[str]:
     found = []
     if session.owner is None and session.daemon is None:
         found.append(f"a daemon: none serves env {session.env}")
+    elif session.trouble:
+        found.append(f"a daemon that can run it: {session.trouble}")
     elif session.owner is None:
-        found.append("the daemon to take it")
+        found.append(TO_BE_TAKEN)
     if session.paused:
         found.append(f"`orch resume {session.session_id}`")
     if session.env_paused:
@@ -169,7 +179,7 @@ def waits_for(job: TuningJob, session: SessionSnapshot, now: datetime) -> str | 
 
 def job_json(job: TuningJob) -> dict[str, Any]:
     """Return a job's fields with times as ISO 8601."""
-    return {name: _iso(value) if isinstance(value, datetime) else value for name, value in asdict(job).items()}
+    return {name: _iso(value) if isinstance(value, datetime) else value for name, value in fields_of(job).items()}
 
 
 def _iso(moment: datetime | None) -> str | None:

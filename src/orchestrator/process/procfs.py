@@ -9,9 +9,9 @@ import functools
 import os
 import signal
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from orchestrator.frozen import TYPE_CHECKING, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ _MARKER_ASSIGNMENT = f"\0{MARKER_VARIABLE}=".encode()
 _PF_KTHREAD = 0x0020_0000  # include/linux/sched.h
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProcessStat:
     """One look at one process.
 
@@ -44,7 +44,7 @@ class ProcessStat:
     executing: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProcessIdentity:
     """A name for one process that no other process ever has: its pid, its start time and the boot they belong to.
 

@@ -2,8 +2,8 @@
 
 A process belongs to a tree when it carries the tree's marker in its environment; when it carries none and was handed to
 us from the tree's process group; when it is a descendant of one that belongs; or when it was known before.
-What started a session of its own with a wiped environment under a parent that is gone is out of reach: only a cgroup
-holds that one, and `Leftovers.look` is where one would be asked.
+What started a session of its own with a wiped environment under a parent that is gone is out of reach, but where the
+tree has a cgroup (see `cgroup.py`): all that is in it belongs.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import OrchError
 from orchestrator.process import procfs
+from orchestrator.process.cgroup import Cgroup
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -84,6 +85,7 @@ class Leftovers:
         self._inherited = inherited
         self._known: dict[int, int] = {}  # pid → start_ticks
         self._in_doubt = False
+        self._cgroup = Cgroup.find(marker)
 
     def remember(self, members: Iterable[ProcessStat]) -> None:
         """Know these as members from now on."""
@@ -102,6 +104,8 @@ class Leftovers:
         candidates = procfs.children(os.getpid()) if adopting else _everyone_but_us()
         stats = [stat for pid in candidates if pid not in spare and (stat := procfs.find_stat(pid))]
         owned = {stat.pid: stat for stat in stats if self._owns(stat, group_is_ours=main is not None)}
+        if self._cgroup:
+            owned |= {pid: stat for pid in self._cgroup.pids() if (stat := procfs.find_stat(pid))}
         members = dict(owned)
         for root in [main, *owned.values()] if main else owned.values():
             members |= {stat.pid: stat for stat in procfs.descendants(root.pid)}
@@ -117,6 +121,8 @@ class Leftovers:
     def strike(self, left: Iterable[ProcessStat]) -> None:
         """Kill these members once, with their groups where that is safe: only so are they faster than a fork bomb."""
         me = os.getpid()
+        if self._cgroup:
+            self._cgroup.kill()
         for stat in left:
             # A child of ours that nobody has collected pins the number of its group, and so does no one else's.
             if stat.parent == me and stat.group in {self._group, stat.pid}:
@@ -146,6 +152,8 @@ class Leftovers:
             killed = killed or bool(left)
             doubts += not left
             await backoff.wait()
+        if self._cgroup:
+            self._cgroup.remove()
         return killed
 
     def _owns(self, stat: ProcessStat, *, group_is_ours: bool) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
+from orchestrator.process.cgroup import BornIn, Cgroup
 from orchestrator.process.launch_error import LaunchError
 from orchestrator.process.output_pipe import OutputPipe, OutputSink
 from orchestrator.process.procfs import MARKER_VARIABLE, ProcessIdentity
@@ -105,10 +106,11 @@ class ProcessTree:
         if not argv:
             raise LaunchError("", "there is nothing to start: argv is empty")
         pipes: list[OutputPipe] = []
+        cgroup = Cgroup.make(marker)
         try:
             pipes.append(OutputPipe("stdout", sink))
             pipes.append(OutputPipe("stderr", sink))
-            process = await asyncio.create_subprocess_exec(
+            spawning = asyncio.create_subprocess_exec(
                 *argv,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=pipes[0].write_fd,
@@ -117,8 +119,11 @@ class ProcessTree:
                 cwd=cwd,
                 process_group=0,
             )
+            process = await BornIn(cgroup, spawning)
         except (OSError, ValueError) as error:
             _abandon(pipes)
+            if cgroup:
+                cgroup.remove()
             raise LaunchError.explaining(error, argv[0], cwd, env.get("PATH")) from error
         except BaseException:
             # asyncio has killed the main process by now, and only that.

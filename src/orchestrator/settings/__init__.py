@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from orchestrator.errors import SettingError, UsageError
+from orchestrator.frozen import TYPE_CHECKING, frozen
 from orchestrator.settings import parsers
+
+if TYPE_CHECKING:
+    from typing import Any
 
 SYSTEM_FILE = Path("/etc/orch/orch.toml")
 """The last file that is looked at: the machine's own."""
@@ -25,18 +27,18 @@ HIDDEN = "***"
 
 Environ = Mapping[str, str]
 
-_PASSWORD = re.compile(r"""(?<=://)([^\s:@/"'<>]*):[^\s"'<>]*@""")
-_PASSWORD_OPTION = re.compile(r"""([?&](?:ssl_)?password=)[^&\s"'<>]*""")
+_IN_AUTHORITY = r"""(?<=://)([^\s:@/"'<>]*):[^\s"'<>]*@"""
+_IN_QUERY = r"""([?&](?:ssl_)?password=)[^&\s"'<>]*"""
 
 
 def redact(text: str) -> str:
     """Hide the passwords of all URLs in a text; hides too much rather than too little."""
-    if "://" not in text:
-        return text
-    return _PASSWORD_OPTION.sub(rf"\1{HIDDEN}", _PASSWORD.sub(rf"\1:{HIDDEN}@", text))
+    if "://" not in text or ("@" not in text and "password=" not in text):
+        return text  # no pattern need be compiled, which takes its time
+    return re.sub(_IN_QUERY, rf"\1{HIDDEN}", re.sub(_IN_AUTHORITY, rf"\1:{HIDDEN}@", text))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Definition:
     """What there is to know about one setting.
 
@@ -131,12 +133,20 @@ DEFINITIONS = (
 )
 """Every setting, in the order in which they are shown."""
 
+LASTING = frozenset(
+    {
+        *("redis_url", "redis_server", "allow_insecure_redis", "state_dir", "runtime_dir"),
+        *("env", "key_prefix", "retention", "lease_ttl"),
+    }
+)
+"""Those that a daemon takes at its start for good: a reload cannot change them."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+
+@frozen
 class Settings:
     """The settings in force, made by `load_settings`; `DEFINITIONS` says what each is. All paths are absolute."""
 
-    redis_url: str | None = field(repr=False)
+    redis_url: str | None
     redis_server: Path | None
     allow_insecure_redis: tuple[str, ...]
     state_dir: Path
@@ -156,7 +166,10 @@ class Settings:
     output_roots: tuple[Path, ...]
     log_format: str
     log_level: str
-    origins: Mapping[str, str] = field(repr=False, compare=False)
+    origins: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value}' for name, value, _ in self.shown())})"
 
     @property
     def heartbeat(self) -> timedelta:
@@ -187,7 +200,7 @@ def _shown(definition: Definition, value: object) -> str:
 # --- where values come from -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Given:
     value: object
     origin: str

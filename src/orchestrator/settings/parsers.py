@@ -6,17 +6,18 @@ Each parser raises ValueError with a sentence, without the value (it may be a se
 from __future__ import annotations
 
 import os
-import re
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from orchestrator.frozen import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_SIZE = re.compile(r"([0-9]{1,15})\s*([KMG]iB|B)?")
-_UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_LONGEST_NAME = 64
+_MARKS_IN_NAMES = str.maketrans("", "", "._-")
+_UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_DIGITS = 15
 _LARGEST = 1 << 62  # fits Redis's and SQLite's integers, whatever is added
 
 
@@ -29,9 +30,11 @@ def text(value: object) -> str:
 
 def name(value: object) -> str:
     """Accept what can be part of a key and of a file's name."""
-    if not _NAME.fullmatch(text(value)):
+    given = text(value)
+    plain = given[0] + given.translate(_MARKS_IN_NAMES)
+    if len(given) > _LONGEST_NAME or not (plain.isascii() and plain.isalnum()):
         raise ValueError("must be 1 to 64 of letters, digits, '.', '_' and '-', starting with a letter or digit")
-    return str(value)
+    return given
 
 
 def redis_url(value: object) -> str | None:
@@ -109,8 +112,9 @@ def count(minimum: int) -> Callable[[object], int]:
 def size(value: object) -> int:
     """Accept a number of bytes above 0."""
     written = str(value) if isinstance(value, str | int) else ""
-    found = _SIZE.fullmatch(written)
-    number = int(found[1]) * _UNITS[found[2]] if found else 0
+    unit = written.lstrip("0123456789")
+    digits = written.removesuffix(unit)
+    number = int(digits) * _UNITS.get(unit.strip(), 0) if 0 < len(digits) <= _DIGITS else 0
     if not number:
         raise ValueError("must be a number of bytes, or a text such as 512KiB, 50MiB or 1GiB")
     return number

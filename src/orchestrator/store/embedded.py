@@ -13,12 +13,12 @@ import time
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from hiredis import ReplyError
 
 from orchestrator.errors import StateError, StoreUnreachableError
+from orchestrator.frozen import TYPE_CHECKING
 from orchestrator.store.wire import Wire
 
 if TYPE_CHECKING:

@@ -5,10 +5,8 @@ The first two of the names below are read by other programs and fixed; the rest 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from orchestrator.errors import StateError
+from orchestrator.frozen import TYPE_CHECKING, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,7 +15,7 @@ SCHEMA_VERSION = "1"
 """Of everything below `orchestrator:{env}:{prefix}`; a store with another one is refused."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keys:
     """The keys of one env.
 
@@ -138,6 +136,16 @@ class Keys:
     def daemon(self) -> str:
         """Return the string that names the owner which serves the whole env; it expires with the daemon."""
         return f"{self._root}:daemon"
+
+    @property
+    def standby(self) -> str:
+        """Return the string that names an owner which would serve the env if its daemon did not; it expires with it."""
+        return f"{self._root}:standby"
+
+    @property
+    def reloaded(self) -> str:
+        """Return the string that says what came of the daemon's last reload; it expires."""
+        return f"{self._root}:reloaded"
 
     def owner(self, owner_id: str) -> str:
         """Return the lease of one supervisor: it exists while the supervisor lives, and says who it is."""

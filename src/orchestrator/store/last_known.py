@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.clock import iso
 from orchestrator.domain.job import TuningJob
 from orchestrator.domain.snapshot import SessionSnapshot
+from orchestrator.frozen import fields_of
 from orchestrator.store.lease import Lease
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class LastKnown:
             SessionSnapshot.from_hash(
                 session["record"],
                 jobs=tuple(TuningJob.from_hash(job) for job in session["jobs"]),
-                owner=asdict(lease),
-                daemon=asdict(lease),
+                owner=fields_of(lease),
+                daemon=fields_of(lease),
                 known_at=moment,
             )
             for session in known["sessions"].values()

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.clock import iso
+from orchestrator.frozen import TYPE_CHECKING, fields_of, frozen
 from orchestrator.process.procfs import ProcessIdentity
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lease:
     """An owner.
 
@@ -45,7 +44,7 @@ class Lease:
         return cls(**json.loads(text))
 
     def __str__(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
+        return json.dumps(fields_of(self), separators=(",", ":"))
 
     @property
     def pid(self) -> int:

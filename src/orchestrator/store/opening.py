@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from orchestrator.frozen import TYPE_CHECKING, frozen
 from orchestrator.store.embedded import EmbeddedServer
 from orchestrator.store.wire import check_url
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreAddress:
     """A store that may be used.
 

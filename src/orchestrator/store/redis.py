@@ -38,7 +38,7 @@ T = TypeVar("T")
 _AWAY = (RedisConnectionError, RedisTimeoutError, OSError)
 _PAUSE = timedelta(milliseconds=200)
 _BATCH = 2000  # commands a pipeline: bounds the memory of one round trip
-_POSTS_KEPT = 10_000  # log records that wait while the server is away; what comes on top of them is dropped
+_POSTS_KEPT = 10_000  # log records that wait for a server that is slow or away
 
 log = structlog.get_logger()
 
@@ -158,10 +158,14 @@ class RedisStore:
         return [await item.future for item in items if item.future]
 
     def post(self, *command: str | int | bytes) -> None:
-        """Send a command whose reply interests nobody; dropped where too many wait already."""
-        if self._queue.posts < _POSTS_KEPT:
-            self._queue.posts += 1
-            self._queue.put(_Item(command))
+        """Send a command whose reply interests nobody; who has many of them asks `takes_posts` first."""
+        self._queue.posts += 1
+        self._queue.put(_Item(command))
+
+    @property
+    def takes_posts(self) -> bool:
+        """Whether there is room for posts: while the server is away, what waits for it has its limit."""
+        return self._queue.posts < _POSTS_KEPT
 
     async def next_wakes(self, after: str, patience: timedelta) -> list[tuple[str, str]]:
         """Wait for news on a connection of its own; return (entry id, session id) of each, none when patience ends.
@@ -198,12 +202,12 @@ class RedisStore:
         """Become the owner of a session, unless somebody who lives is."""
         return await self.do(calls.adopt(self.keys, session_id, owner_id, self._clock(), dead_owner))
 
-    async def renew(self, owner_id: str, lease: str, ttl: timedelta, sessions: Mapping[str, int]) -> tuple[str, ...]:
-        """Renew the lease; return the sessions that are somebody else's now."""
+    async def renew(self, owner_id: str, lease: str, ttl: timedelta, sessions: Mapping[str, int]) -> calls.Renewed:
+        """Renew the lease; learn which sessions are somebody else's now, and whether somebody waits for the others."""
         return await self.do(calls.renew(self.keys, owner_id, lease, ttl, sessions))
 
     async def serve(self, owner_id: str, ttl: timedelta, dead_owner: str = "") -> calls.Owned | None:
-        """Become the env's daemon, or stay it; return who is it where it is somebody else."""
+        """Become the env's daemon, or stay it; return who is it where it is somebody else, and stand by."""
         return await self.do(calls.serve(self.keys, owner_id, ttl, dead_owner))
 
     async def release(self, owner_id: str) -> None:

@@ -6,21 +6,20 @@ redis-py takes ten times as long to import as this takes to ask, and retries for
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from hiredis import HiredisError, Reader, ReplyError, pack_command
 
 from orchestrator.errors import SettingError, StoreUnreachableError
+from orchestrator.frozen import TYPE_CHECKING, frozen
 from orchestrator.settings import redact
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping, Sequence
     from types import TracebackType
-    from typing import Self
+    from typing import Any, Self
 
     from orchestrator.settings import Settings
 
@@ -29,7 +28,7 @@ _NOT_NOW = ("LOADING", "BUSY ", "MASTERDOWN", "NOAUTH", "WRONGPASS", "DENIED", "
 """Error replies that are about the server or our access to it, not about the one command."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Address:
     """Where a store is, as its URL says; understood as redis-py does.
 
@@ -43,10 +42,13 @@ class Address:
     host: str
     port: int
     username: str | None
-    password: str | None = field(repr=False)
+    password: str | None
     db: int
     tls: bool
-    options: Mapping[str, str] = field(repr=False)
+    options: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Address({self.path or f'{self.host}:{self.port}'}, db={self.db})"
 
     @classmethod
     def parse(cls, url: str) -> Address:

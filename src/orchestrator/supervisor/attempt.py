@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from orchestrator.domain.outcome import Ended
-from orchestrator.errors import FencedError
-from orchestrator.executors.protocol import Executor, Launch
+from orchestrator.errors import FencedError, StoreUnreachableError
+from orchestrator.executors.protocol import Attempt, Executor, Launch
 from orchestrator.joblog.log import JobLog, LogLimits
 from orchestrator.joblog.records import RecordEncoder
 from orchestrator.process.launch_error import LaunchError
@@ -49,8 +50,7 @@ class AttemptRunner:
     async def run(self, session: OwnedSession, job: TuningJob, control: Control) -> Ended:
         """Run the attempt that `job` (RUNNING, with its token) is at, to its end.
 
-        Raises:
-            FencedError: the session is somebody else's now; what was started has been stopped.
+        Where the session is somebody else's by now, the intent of the end is `fenced`.
         """
         output = self._open_log(job)
         try:
@@ -66,28 +66,24 @@ class AttemptRunner:
             )
             control.launched = True
             log.info("job.started", session_id=job.session_id, worker_id=job.worker_id, pid=attempt.pid)
-            fenced: FencedError | None = None
-            try:
-                await self.store.note(job, job.token or 0, {"pid": attempt.pid, "handle": attempt.handle})
-            except FencedError as error:
-                fenced = error
-                control.stop("fenced", session.spec.grace)
             limit = session.spec.timeout and session.spec.timeout - timedelta(seconds=job.spent)
-            try:
-                ended = await watch(attempt, control, limit, session.spec.grace)
-            except BaseException:
-                # Whatever ends this task: an attempt that nobody watches any more must not live on.
-                await attempt.stop(timedelta(0))
-                await attempt.wait()
-                raise
-            if fenced:
-                raise fenced
+            async with asyncio.TaskGroup() as tasks:
+                # Beside the watch: while the store is away it waits, and the attempt is watched all the same.
+                noting = tasks.create_task(self._note(session, job, attempt, control), name="note")
+                try:
+                    ended = await watch(attempt, control, limit, session.spec.grace)
+                except BaseException:
+                    # Whatever ends this task: an attempt that nobody watches any more must not live on.
+                    await attempt.stop(timedelta(0))
+                    await attempt.wait()
+                    raise
+                noting.cancel()
         except LaunchError as error:
             return Ended(error=str(error), intent=control.intent)
         finally:
             control.launched = False
             output.close()
-            self.tail.drain(job.session_id, job.job_id)
+            self.tail.drain(output)
         log.info(
             "job.exited",
             session_id=job.session_id,
@@ -97,6 +93,15 @@ class AttemptRunner:
             output_complete=ended.output_complete,
         )
         return Ended(code=ended.code, signal=ended.signal or "", intent=control.intent)
+
+    async def _note(self, session: OwnedSession, job: TuningJob, attempt: Attempt, control: Control) -> None:
+        """Write down how the attempt is found again; where somebody else has its job, stop it."""
+        try:
+            await self.store.note(job, job.token or 0, {"pid": attempt.pid, "handle": attempt.handle})
+        except FencedError:
+            control.stop("fenced", session.spec.grace)
+        except StoreUnreachableError as error:  # refused for good: by its marker it is found too
+            log.warning("job.unnoted", session_id=job.session_id, worker_id=job.worker_id, why=str(error))
 
     def _open_log(self, job: TuningJob) -> JobLog:
         settings = self.settings

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from orchestrator.errors import FencedError, NotFoundError, StateError, StoreUnreachableError
+from orchestrator.errors import FencedError, NotFoundError, OrchError, StoreUnreachableError
+from orchestrator.store import calls
 from orchestrator.store.calls import Owned
 from orchestrator.store.lease import Lease
+from orchestrator.supervisor.ownership import OwnedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +54,12 @@ class Daemon:
         Raises:
             FencedError: another daemon serves the env now.
         """
-        if not await self._claim_env():
-            return
+        if await self._claim_env():
+            await self._serve_env()
+        with suppress(StoreUnreachableError):
+            await self.store.serve(self.supervisor.ownership.owner_id, timedelta(0))
+
+    async def _serve_env(self) -> None:
         self.supervisor.on_news(lambda _: self._news.set())
         async with asyncio.TaskGroup() as tasks:
             keeper = tasks.create_task(self._run_keeper(), name="env-lease")
@@ -69,8 +75,6 @@ class Daemon:
             stopper.cancel()
         if self._deposed.is_set():
             raise FencedError(f"another daemon serves env {self.store.keys.env} now")
-        with suppress(StoreUnreachableError):
-            await self.store.serve(self.supervisor.ownership.owner_id, timedelta(0))
 
     async def _claim_env(self) -> bool:
         """Become the env's daemon; while another one is, stand by. False where it was told to stop meanwhile."""
@@ -116,10 +120,10 @@ class Daemon:
             return await self.supervisor.take(session_id)
         except (NotFoundError, StoreUnreachableError):
             return None  # it was removed in this moment, or all of this ends
-        except StateError as error:
+        except OwnedError as error:
             log.debug("session.left", session_id=session_id, why=str(error))  # `orch run` has it; it may die
         except Exception as error:  # noqa: BLE001 - one session's trouble must not end the others
-            self._rest(session_id, error)
+            await self._rest(session_id, error)
         return None
 
     async def _run_session(self, session: OwnedSession) -> None:
@@ -130,14 +134,19 @@ class Daemon:
         except (NotFoundError, StoreUnreachableError) as error:
             log.warning("session.left", session_id=session.session_id, why=str(error))
         except Exception as error:  # noqa: BLE001 - as above
-            self._rest(session.session_id, error)
+            await self._rest(session.session_id, error)
         finally:
             self._news.set()  # it may have been retried while it came to its end
 
-    def _rest(self, session_id: str, error: Exception) -> None:
-        """Leave a session that makes trouble alone for a while."""
-        log.error("session.trouble", session_id=session_id, again_in=_REST.total_seconds(), exc_info=error)
+    async def _rest(self, session_id: str, error: Exception) -> None:
+        """Leave a session that makes trouble alone for a while, and say why where people look for it."""
+        foreseen = isinstance(error, OrchError)
+        why = str(error) if foreseen else f"{type(error).__name__}; the daemon's log has more"
+        exc_info = None if foreseen else error
+        log.error("session.trouble", session_id=session_id, why=why, again_in=_REST.total_seconds(), exc_info=exc_info)
         self._resting[session_id] = _now() + _REST.total_seconds()
+        with suppress(StoreUnreachableError):
+            await self.store.do(calls.trouble(self.store.keys, session_id, why))
 
     async def _run_keeper(self) -> None:
         """Keep the env; whoever has it now, when it was lost while the store was away, keeps it."""

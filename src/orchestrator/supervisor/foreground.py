@@ -15,11 +15,13 @@ from orchestrator.domain.job import TuningJob
 from orchestrator.domain.snapshot import SessionSnapshot
 from orchestrator.errors import StateError
 from orchestrator.executors import make_executor
+from orchestrator.frozen import fields_of
 from orchestrator.process.remnants import become_subreaper
 from orchestrator.process.tree import use_pidfd_watcher
 from orchestrator.store.keys import Keys
 from orchestrator.store.redis import RedisStore
 from orchestrator.supervisor.supervisor import Supervisor
+from orchestrator.wishes import user_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.job import Status
     from orchestrator.domain.record import Submission
     from orchestrator.settings import Settings
+    from orchestrator.store.lease import Lease
     from orchestrator.store.opening import StoreAddress
 
 _EVERY = timedelta(milliseconds=250)
@@ -114,12 +117,12 @@ class Foreground:
         if self.submission is None:
             return
         jobs = self.submission.jobs(lambda: str(uuid4()))
-        record = {**self.submission.record(jobs, self.clock()), "owner": owner_id}
+        record = {**self.submission.record(jobs, self.clock(), user_name()), "owner": owner_id}
         if await store.submit(self.session_id, record, [job.to_hash() for job in jobs]):
             raise StateError(f"session {self.session_id} was handed in by somebody else just now: look at it first")
 
     async def _watched(self, store: RedisStore, supervisor: Supervisor) -> Status:
-        look = _Look(store, self.session_id)
+        look = _Look(store, self.session_id, supervisor.ownership.lease)
         await _show(look, self.watcher)
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(_run_watch(look, self.watcher), name="watch")
@@ -185,6 +188,7 @@ class _Look:
 
     store: RedisStore
     session_id: str
+    owner: Lease
     _ids: list[str] = field(default_factory=list)
     _jobs: dict[str, TuningJob] = field(default_factory=dict)
 
@@ -197,10 +201,11 @@ class _Look:
             self._ids = await self.store.read("LRANGE", keys.jobs(self.session_id), 0, -1)
         open_ids = (each for each in self._ids if each not in self._jobs or not self._jobs[each].status.terminal)
         asked = list(islice(open_ids, _JOBS_READ))
-        fields, metrics, *jobs = await self.store.read_all(
+        fields, metrics, paused, *jobs = await self.store.read_all(
             [
                 ("HGETALL", keys.session(self.session_id)),
                 ("SMEMBERS", keys.metrics(self.session_id)),
+                ("GET", keys.paused),
                 *(("HGETALL", keys.job(self.session_id, job_id)) for job_id in asked),
             ]
         )
@@ -209,4 +214,6 @@ class _Look:
             fields,
             metrics=tuple(sorted(metrics)),
             jobs=tuple(self._jobs[each] for each in self._ids if each in self._jobs),
+            owner=fields_of(self.owner),
+            env_paused=paused is not None,
         )

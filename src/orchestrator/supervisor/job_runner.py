@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,11 +15,12 @@ from orchestrator.domain.job import Status
 from orchestrator.domain.outcome import Again, Ended, Finish, RetryPolicy, decide
 from orchestrator.errors import FencedError, NotFoundError, StateError, StoreUnreachableError
 from orchestrator.store.calls import Transition
+from orchestrator.supervisor.attempt import log_path
 from orchestrator.supervisor.control import Control
+from orchestrator.supervisor.kept_end import KeptEnd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import timedelta
+    from collections.abc import Callable, Iterator, Mapping
 
     from orchestrator.clock import Clock
     from orchestrator.domain.job import TuningJob
@@ -62,19 +65,50 @@ class JobRunner:
 
     async def run(self, session: OwnedSession, job: TuningJob) -> None:
         """Run attempts of a job until it is terminal or left for later; the caller holds a slot, given back here."""
+        with self._settling(session, job):
+            await self._run_attempts(session, job)
+
+    async def run_later(self, session: OwnedSession, job: TuningJob, delay: timedelta) -> None:
+        """As `run`, for a job whose next attempt has to wait; the caller holds no slot."""
+        with self._settling(session, job):
+            if next_turn := await self._find_turn(session, job, delay):
+                await self._run_attempts(session, next_turn)
+
+    def delay(self, job: TuningJob) -> timedelta | None:
+        """Return what is left of a PENDING job's wait for its next attempt; None where it need not wait."""
+        if job.retry_at is None:
+            return None
+        left: timedelta = min(job.retry_at - self.clock(), self.settings.retry_backoff_max)  # a clock may be put back
+        return left if left > timedelta(0) else None
+
+    async def _run_attempts(self, session: OwnedSession, job: TuningJob) -> None:
+        following: TuningJob | None = job
+        while following:
+            job = following
+            try:
+                after = await self._run_attempt(session, job)
+            finally:
+                self.slots.release(session.session_id)
+            if isinstance(after, Finish):
+                return
+            following = await self._find_turn(session, job, after.delay or timedelta(0))
+
+    async def _find_turn(self, session: OwnedSession, job: TuningJob, delay: timedelta) -> TuningJob | None:
+        """Wait for a further attempt's time and slot; None where there will be none here."""
+        if not await self._wait(session, job, delay):
+            return None
+        job = await self.store.get_job(job.session_id, job.job_id)
+        if job.cancel:  # it was told in the very moment in which its last attempt was judged
+            await self.conclude(session, job, Ended(intent=job.cancel))
+            return None
+        await self.acquire(session)
+        return job
+
+    @contextmanager
+    def _settling(self, session: OwnedSession, job: TuningJob) -> Iterator[None]:
+        """Take note of what ends a job's run here without ending the job."""
         try:
-            while True:
-                try:
-                    after = await self._run_attempt(session, job)
-                finally:
-                    self.slots.release(session.session_id)
-                if isinstance(after, Finish) or after.delay is None or not await self._wait(session, job, after.delay):
-                    return
-                job = await self.store.get_job(job.session_id, job.job_id)
-                if job.cancel:  # it was told in the very moment in which its last attempt was judged
-                    await self.conclude(session, job, Ended(intent=job.cancel))
-                    return
-                await self.acquire(session)
+            yield
         except FencedError:
             session.lose()
         except StoreUnreachableError as error:
@@ -118,6 +152,7 @@ class JobRunner:
             recorded=job.recorded,
             failed=job.failed,
             failures=job.failures,
+            lost=job.lost,
             verdict=job.verdict,
         )
         after = decide(known, policy, self.jitter())
@@ -133,6 +168,7 @@ class JobRunner:
         else:
             status = Status.PENDING
             fields["failures"] = after.failures
+            fields["lost"] = after.lost
             fields["retry_at"] = None if after.delay is None else self.clock() + after.delay
         await self._move(session, job, status, job.attempt, fields)
         log.info(
@@ -145,6 +181,20 @@ class JobRunner:
         )
         return after
 
+    async def recover(self, session: OwnedSession, job: TuningJob) -> None:
+        """Judge an attempt of which a dead supervisor left nothing that runs: by its end where that was kept.
+
+        Raises:
+            FencedError: the session is somebody else's.
+        """
+        kept = self._kept_end(job)
+        ended, ran = kept.find() or (Ended(intent="lost"), 0.0)
+        await self.conclude(session, job, ended, ran)
+        kept.remove()
+
+    def _kept_end(self, job: TuningJob) -> KeptEnd:
+        return KeptEnd(log_path(self.settings.state_dir, job).with_suffix(".end"), job.token or 0)
+
     async def _run_attempt(self, session: OwnedSession, job: TuningJob) -> Finish | Again:
         control = session.controls[job.job_id] = Control()
         try:
@@ -152,11 +202,13 @@ class JobRunner:
                 return Again(None, "interrupted", job.failures)
             job = await self._start(session, job)
             begun = asyncio.get_running_loop().time()
-            ended = await self.attempts.run(session, job, control)
+            # Told to end before it began, while the store was away say: it does not begin.
+            ended = Ended(intent=control.intent) if control.intent else await self.attempts.run(session, job, control)
             ran = asyncio.get_running_loop().time() - begun
         finally:
             del session.controls[job.job_id]
-        return await self.conclude(session, job, ended, ran)
+        with self._kept_end(job).until_heard(ended, ran):
+            return await self.conclude(session, job, ended, ran)
 
     async def _start(self, session: OwnedSession, job: TuningJob) -> TuningJob:
         """Claim the next attempt: from here on the store says RUNNING, whatever happens to this process."""

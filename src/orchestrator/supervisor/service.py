@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from orchestrator.clock import iso
 from orchestrator.domain.job import Status
 from orchestrator.errors import OrchError, StoreUnreachableError
 from orchestrator.executors import make_executor
 from orchestrator.process.remnants import become_subreaper
 from orchestrator.process.tree import use_pidfd_watcher
+from orchestrator.settings.reloading import Reload, reloaded
 from orchestrator.store.keys import Keys
 from orchestrator.store.last_known import LastKnown
 from orchestrator.store.redis import RedisStore
@@ -36,6 +38,7 @@ log = structlog.get_logger()
 _STATUS_EVERY = timedelta(seconds=2)
 _JOBS_KEPT = 64
 _DRAIN_STEP = timedelta(seconds=10)
+_OUTCOME_KEPT = timedelta(hours=1)
 
 
 @dataclass(slots=True)
@@ -77,7 +80,7 @@ class Service:
             supervisor = Supervisor(
                 store, self.address.url, make_executor("local"), self.settings, self.clock, kind="daemon"
             )
-            self._handle_signals(supervisor)
+            self._handle_signals(store, supervisor)
             async with supervisor, asyncio.TaskGroup() as tasks:
                 watching = [
                     tasks.create_task(self.notifier.run_watchdog(), name="watchdog"),
@@ -97,11 +100,11 @@ class Service:
         # Up and well: systemd, and whatever waits for this unit, need not wait for the other daemon's end.
         self.notifier.tell(READY=1, STATUS=f"standing by: pid {other.pid} on {other.host} serves")
 
-    def _handle_signals(self, supervisor: Supervisor) -> None:
+    def _handle_signals(self, store: RedisStore, supervisor: Supervisor) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, supervisor, number)
-        loop.add_signal_handler(signal.SIGHUP, self._reload, supervisor)
+        loop.add_signal_handler(signal.SIGHUP, self._reload, store, supervisor)
 
     def _stop(self, supervisor: Supervisor, number: int) -> None:
         self._terms += 1
@@ -117,16 +120,22 @@ class Service:
             for each in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(each)
 
-    def _reload(self, supervisor: Supervisor) -> None:
+    def _reload(self, store: RedisStore, supervisor: Supervisor) -> None:
         self.notifier.reloading()
+        now = iso(self.clock())
         try:
             fresh = self.load()
         except OrchError as error:
             log.error("daemon.reload_refused", why=str(error))  # noqa: TRY400 - the sentence says it all
+            outcome = Reload(now, refused=str(error))
         else:
-            self.settings = fresh
-            supervisor.reconfigure(fresh)
+            self.settings, kept = reloaded(self.settings, fresh)
+            supervisor.reconfigure(self.settings)
             log.info("daemon.reloaded", max_jobs=fresh.max_jobs)
+            if kept:
+                log.warning("daemon.reload_incomplete", until_restart=kept)
+            outcome = Reload(now, kept=kept)
+        store.post("SET", store.keys.reloaded, str(outcome), "EX", round(_OUTCOME_KEPT.total_seconds()))
         self.notifier.tell(READY=1)
 
     async def _run_memory(self, store: RedisStore, supervisor: Supervisor) -> None:

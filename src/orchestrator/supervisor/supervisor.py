@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Self
 import structlog
 
 from orchestrator.domain.job import Status
-from orchestrator.domain.outcome import Ended
 from orchestrator.domain.session import restore_session
 from orchestrator.errors import FencedError, StoreUnreachableError
 from orchestrator.store import calls
@@ -74,7 +73,9 @@ class Supervisor:
         self.sessions: dict[str, OwnedSession] = {}
         self.draining = asyncio.Event()
         self.slots = FairSemaphore(settings.max_jobs)
-        self.ownership = Ownership(store, kind, settings.lease_ttl, clock, self._on_lost)
+        self.ownership = Ownership(
+            store, kind, settings.lease_ttl, clock, on_lost=self._on_lost, on_fading=self._on_fading
+        )
         self._store = store
         self._executor = executor
         self._settings = settings
@@ -127,13 +128,19 @@ class Supervisor:
         """Own a session and clear what a dead supervisor left of it; None where it is terminal.
 
         Raises:
-            StateError: somebody else runs it.
+            OwnedError: somebody else runs it.
+            StateError: this version of the program cannot.
             NotFoundError: there is no such session.
         """
+        fields = await self._store.get_session(session_id)
+        if not fields:
+            raise calls.no_session(session_id)
+        spec = restore_session(fields["spec"])
         token = await self.ownership.adopt(session_id)
         if token is None:
             return None
-        session = await self._load(session_id, token)
+        python = str(spec.python or self._settings.worker_python or sys.executable)
+        session = OwnedSession(spec, token, Path(fields["cwd"]), python, int(fields["seed"]))
         self.sessions[session_id] = session
         try:
             await self._recover(session)
@@ -233,13 +240,11 @@ class Supervisor:
         if session := self.sessions.get(session_id):
             session.lose()
 
-    # --- sessions -----------------------------------------------------------------------------------------------
+    def _on_fading(self, grace: timedelta) -> None:
+        for session in self.sessions.values():
+            session.stop_jobs("interrupted", min(grace, session.spec.grace))
 
-    async def _load(self, session_id: str, token: int) -> OwnedSession:
-        fields = await self._store.get_session(session_id)
-        spec = restore_session(fields["spec"])
-        python = str(spec.python or self._settings.worker_python or sys.executable)
-        return OwnedSession(spec, token, Path(fields["cwd"]), python, int(fields["seed"]))
+    # --- sessions -----------------------------------------------------------------------------------------------
 
     def _forget(self, session: OwnedSession) -> None:
         self.sessions.pop(session.session_id, None)
@@ -251,7 +256,7 @@ class Supervisor:
             if job.status is Status.RUNNING:
                 await self._executor.clear(job.job_id, job.handle)
                 log.info("job.recovered", session_id=job.session_id, worker_id=job.worker_id, attempt=job.attempt)
-                await self._jobs.conclude(session, job, Ended(intent="lost"))
+                await self._jobs.recover(session, job)
 
     async def _refuse_outside(self, session: OwnedSession) -> None:
         """Cancel a session whose CSVs would be written outside `output_roots`: its submitter may not know of them."""
@@ -270,12 +275,16 @@ class Supervisor:
             for job in jobs:
                 if job.status is not Status.PENDING:
                     continue
+                name = f"{job.session_id}/{job.worker_id}"
+                if delay := self._jobs.delay(job):  # few: of those, one was running when the last supervisor left
+                    tasks.create_task(self._jobs.run_later(session, job, delay), name=name)
+                    continue
                 # A task is made when its slot is free: a hundred thousand waiting jobs are a list, not tasks.
                 await self._jobs.acquire(session)
                 if self.draining.is_set() or session.lost:
                     self.slots.release(session.session_id)
                     break
-                tasks.create_task(self._jobs.run(session, job), name=f"{job.session_id}/{job.worker_id}")
+                tasks.create_task(self._jobs.run(session, job), name=name)
 
     async def _status(self, session_id: str) -> Status:
         return Status((await self._store.get_session(session_id))["status"])

@@ -19,6 +19,8 @@ _EVERY = timedelta(milliseconds=200)
 class TailPump:
     """An async context manager. What does not fit a job's tail is cut from its front and marked; the log file has it.
 
+    What the store has no room for waits in the jobs' own tails: these keep the newest records and count the others.
+
     Args:
         kept: how many records a job's tail holds.
     """
@@ -27,7 +29,7 @@ class TailPump:
         self._store = store
         self._kept = kept
         self._retention = retention
-        self._waiting: dict[str, JobLog] = {}
+        self._waiting: dict[JobLog, str] = {}  # and the key in the store
         self._tasks = asyncio.TaskGroup()
         self._pump: asyncio.Task[None] | None = None
 
@@ -49,15 +51,14 @@ class TailPump:
         key = self._store.keys.log(session_id, job_id)
 
         def wake() -> None:
-            self._waiting[key] = log()
+            self._waiting[log()] = key
 
         return wake
 
-    def drain(self, session_id: str, job_id: str) -> None:
+    def drain(self, log: JobLog) -> None:
         """Send what a job that has ended said last, before anybody is told that it has ended."""
-        key = self._store.keys.log(session_id, job_id)
-        if log := self._waiting.pop(key, None):
-            self._send(key, log)
+        if log in self._waiting and self._store.takes_posts:
+            self._send(log, self._waiting.pop(log))
 
     async def _run(self) -> None:
         while True:
@@ -66,12 +67,13 @@ class TailPump:
 
     def _flush(self) -> None:
         if self._store.away:
-            return  # the logs keep the newest records meanwhile
-        for key, log in self._waiting.items():
-            self._send(key, log)
-        self._waiting.clear()
+            return
+        for log, key in list(self._waiting.items()):
+            if self._store.takes_posts:
+                del self._waiting[log]
+                self._send(log, key)
 
-    def _send(self, key: str, log: JobLog) -> None:
+    def _send(self, log: JobLog, key: str) -> None:
         tail = log.take_tail()
         records = [_mark(tail), *tail.records] if tail.dropped and tail.records else tail.records
         for record in records:

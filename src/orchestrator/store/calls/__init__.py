@@ -6,10 +6,10 @@ is safe: every script knows what it has done.
 
 from __future__ import annotations
 
-from orchestrator.store.calls.call import Call, dumps
+from orchestrator.store.calls.call import Call, dumps, no_session
 from orchestrator.store.calls.iterations import Begun, Place, Record, Recorded, Taken, begin, commit
 from orchestrator.store.calls.jobs import Moved, Transition, note, transition
-from orchestrator.store.calls.ownership import Adopted, Over, Owned, adopt, fence, renew, serve
+from orchestrator.store.calls.ownership import Adopted, Over, Owned, Renewed, adopt, fence, renew, serve, trouble
 from orchestrator.store.calls.sessions import LARGE, Existing, send_ahead, submit
 from orchestrator.store.calls.wishes import Cancellation, Cancelled, Retried, cancel, pause, pause_env, retry
 
@@ -27,6 +27,7 @@ __all__ = [
     "Place",
     "Record",
     "Recorded",
+    "Renewed",
     "Retried",
     "Taken",
     "Transition",
@@ -36,6 +37,7 @@ __all__ = [
     "commit",
     "dumps",
     "fence",
+    "no_session",
     "note",
     "pause",
     "pause_env",
@@ -45,4 +47,5 @@ __all__ = [
     "serve",
     "submit",
     "transition",
+    "trouble",
 ]

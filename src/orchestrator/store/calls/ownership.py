@@ -38,6 +38,19 @@ class Over:
     status: Status
 
 
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The lease stands again.
+
+    Attributes:
+        lost: sessions that are somebody else's now.
+        contested: somebody would take the others if the lease lapsed.
+    """
+
+    lost: tuple[str, ...]
+    contested: bool
+
+
 def adopt(
     keys: Keys, session_id: str, owner_id: str, now: datetime, dead_owner: str = ""
 ) -> Call[Adopted | Owned | Over]:
@@ -66,19 +79,24 @@ def adopt(
     )
 
 
-def renew(keys: Keys, owner_id: str, lease: str, ttl: timedelta, sessions: Mapping[str, int]) -> Call[tuple[str, ...]]:
+def trouble(keys: Keys, session_id: str, why: str) -> Call[None]:
+    """Say why a session cannot be run, until somebody runs it."""
+    return Call(script("trouble"), (keys.session(session_id),), (why,), lambda _: None)
+
+
+def renew(keys: Keys, owner_id: str, lease: str, ttl: timedelta, sessions: Mapping[str, int]) -> Call[Renewed]:
     """Renew an owner's lease; the reply names those of its `sessions` (id → token) that are somebody else's now."""
     names = tuple(sessions)
     return Call(
         script("renew"),
-        (keys.owner(owner_id), *(keys.session(name) for name in names)),
-        (millis(ttl), lease, *(str(token) for token in sessions.values())),
-        lambda reply: tuple(names[int(position) - 1] for position in reply),
+        (keys.owner(owner_id), keys.daemon, keys.standby, *(keys.session(name) for name in names)),
+        (millis(ttl), lease, owner_id, *(str(token) for token in sessions.values())),
+        lambda reply: Renewed(tuple(names[int(position) - 1] for position in reply[1:]), bool(reply[0])),
     )
 
 
 def serve(keys: Keys, owner_id: str, ttl: timedelta, dead_owner: str = "") -> Call[Owned | None]:
-    """Become the daemon of the env, or stay it; the reply is None, or who is it."""
+    """Become the daemon of the env, or stay it; the reply is None, or who is it, and then the caller stands by."""
 
     def read(reply: list[Any]) -> Owned | None:
         match reply:
@@ -87,7 +105,7 @@ def serve(keys: Keys, owner_id: str, ttl: timedelta, dead_owner: str = "") -> Ca
             case _:
                 return None
 
-    return Call(script("serve"), (keys.daemon,), (owner_id, millis(ttl), dead_owner, keys.owner("")), read)
+    return Call(script("serve"), (keys.daemon, keys.standby), (owner_id, millis(ttl), dead_owner, keys.owner("")), read)
 
 
 def fence(keys: Keys, session_id: str, dead_owner: str = "") -> Call[Owned | None]:

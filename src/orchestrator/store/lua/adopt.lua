@@ -20,5 +20,6 @@ if owner and owner ~= '' and owner ~= ARGV[1] and owner ~= ARGV[3] then
 end
 local token = redis.call('INCR', KEYS[3])
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'token', token)
+redis.call('HDEL', KEYS[1], 'trouble')
 event(KEYS[2], ARGV[4], 'event', 'session.adopted', 'actor', ARGV[1], 'token', token)
 return {'adopted', token}

@@ -18,6 +18,7 @@ redis.call('HSET', KEYS[3], 'status', status)
 redis.call('HDEL', KEYS[4], job[3])
 local entry = redis.call('XADD', KEYS[5], '*', 'result', ARGV[8])
 redis.call('HINCRBY', KEYS[2], 'recorded', 1)
+redis.call('HSET', KEYS[2], 'lost', '0')
 redis.call('HINCRBY', KEYS[1], 'completed_iterations', 1)
 redis.call('HSET', KEYS[1], 'last_update', now)
 for _, name in ipairs(cjson.decode(ARGV[9])) do

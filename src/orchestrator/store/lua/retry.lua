@@ -38,8 +38,8 @@ for _, job_id in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
   if job[1] == 'FAILED' or job[1] == 'CANCELLED' or failed > 0 then
     redis.call('HINCRBY', key, 'recorded', 0 - failed) -- not -failed: Redis 7.0 refuses a minus before a zero
     redis.call('HINCRBY', key, 'failed', 0 - failed)
-    redis.call('HSET', key, 'status', 'PENDING', 'failures', '0', 'reason', 'retry', 'retry_at', '', 'finished_at', '',
-      'started_at', '', 'verdict', '', 'cancel', '', 'spent', '0')
+    redis.call('HSET', key, 'status', 'PENDING', 'failures', '0', 'lost', '0', 'reason', 'retry', 'retry_at', '',
+      'finished_at', '', 'started_at', '', 'verdict', '', 'cancel', '', 'spent', '0')
     redis.call('HINCRBY', KEYS[1], 'jobs_' .. job[1], -1)
     redis.call('HINCRBY', KEYS[1], 'jobs_PENDING', 1)
     event(KEYS[3], ARGV[1], 'event', 'job.pending', 'worker_id', job[2], 'from', job[1], 'to', 'PENDING',
