@@ -3,10 +3,12 @@
 #   PYTHON  the interpreter to use; else the first usable of those below
 #   VENV    the virtual environment that is made and used
 #   ARGS    further arguments for `make pytest`
+#   JOBS    how many tests run at a time
 
 VENV ?= .venv
 PYTHON ?=
 ARGS ?=
+JOBS ?= $(shell echo $$((2 * $$(nproc))))
 CANDIDATES = $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3)
 
 # The locks are compiled by this one version of uv, in an environment of its own, for the oldest Python we support.
@@ -17,6 +19,8 @@ COMPILE = UV_PYTHON_DOWNLOADS=never .venv-lock/bin/uv pip compile --quiet --univ
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 PIP = $(VENV)/bin/python -m pip install --quiet
 RUN = $(VENV)/bin/python -m
+# A test mostly waits for the processes it started, so there are more of them at a time than cores.
+TESTS = pytest --numprocesses=$(JOBS) --dist=worksteal
 # `orch` starts the worker with its own interpreter; nothing here depends on an activated environment.
 ORCH = $(VENV)/bin/orch
 
@@ -44,12 +48,12 @@ format: $(VENV)/.for-work ## format, and mend what can be mended by itself
 
 coverage: $(VENV)/.for-work ## every test, with branch coverage
 	$(RUN) coverage erase
-	$(RUN) coverage run -m pytest
+	$(RUN) coverage run -m $(TESTS)
 	$(RUN) coverage combine --quiet
 	$(RUN) coverage report
 
 pytest: $(VENV)/.for-work ## the tests alone: make pytest ARGS='-k store'
-	$(RUN) pytest $(ARGS)
+	$(RUN) $(TESTS) $(ARGS)
 
 docs: $(VENV)/.for-work ## write the generated tables and captured output in README.md and docs/ again
 	$(VENV)/bin/python scripts/reference.py
