@@ -464,11 +464,16 @@ def test_a_state_directory_that_cannot_be_looked_into_is_named(tmp_path: Path) -
 
 
 @pytest.fixture
-def deep(environ: dict[str, str], tmp_path: Path) -> Settings:
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A runtime directory with a path that leaves room for a socket's."""
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture
+def deep(environ: dict[str, str], tmp_path: Path, runtime: Path) -> Settings:
     state = tmp_path.joinpath(*["a-directory-with-a-name-that-is-long"] * 4)
-    (tmp_path / "run").mkdir()
     return load_settings(
-        {**environ, "ORCH_STATE_DIR": str(state), "XDG_RUNTIME_DIR": str(tmp_path / "run")},
+        {**environ, "ORCH_STATE_DIR": str(state), "XDG_RUNTIME_DIR": str(runtime)},
         tmp_path,
         system_file=tmp_path / "none",
     )
@@ -479,15 +484,15 @@ def other_runtime(settings: Settings, runtime: Path | None) -> Settings:
     return load_settings({**environ, **({"XDG_RUNTIME_DIR": str(runtime)} if runtime else {})}, Path("/nowhere"))
 
 
-def test_the_socket_moves_to_the_runtime_directory(deep: Settings, tmp_path: Path) -> None:
+def test_the_socket_moves_to_the_runtime_directory(deep: Settings, runtime: Path) -> None:
     with EmbeddedServer(deep) as url:
-        assert url.startswith(f"unix://{tmp_path}/run/orch-{os.geteuid()}-")
-        (private,) = (tmp_path / "run").iterdir()
+        assert url.startswith(f"unix://{runtime}/orch-{os.geteuid()}-")
+        (private,) = runtime.iterdir()
         assert stat.S_IMODE(private.stat().st_mode) == 0o700
         # Whoever has another runtime directory, as after `su` or under systemd, finds it all the same.
         with EmbeddedServer(other_runtime(deep, None)) as same:
             assert same == url
-    assert list((tmp_path / "run").iterdir()) == []
+    assert list(runtime.iterdir()) == []
 
 
 @pytest.mark.parametrize("runtime", [None, "missing", "x" * 90])
