@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import hypothesis
 import pytest
 
 from orchestrator.clock import utc_now
@@ -21,6 +22,10 @@ from orchestrator.store.redis import RedisStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+
+# How fast a machine is decides no test: not how long an example takes, nor how long it takes to think of one.
+hypothesis.settings.register_profile("orch", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("orch")
 
 
 @pytest.fixture(autouse=True)
