@@ -1,7 +1,7 @@
 """Frozen classes of named fields, as `dataclasses` makes them, for what `orch status` imports, which people poll.
 
-A command costs what it imports. `dataclasses` takes as long as Python itself takes to start, for it brings `inspect`
-and compiles six methods for each class; `typing` takes a quarter of that.
+A command costs what it imports. `dataclasses` brings `inspect` and compiles methods for each class, which is much of
+what such a command costs, and `typing` adds to it (`benchmarks/status` measures the whole).
 """
 
 from __future__ import annotations
