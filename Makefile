@@ -63,6 +63,7 @@ lock: .venv-lock/bin/uv ## lock the dependencies again; ARGS=--upgrade takes the
 	$(COMPILE) pyproject.toml --group dev --group build --output-file requirements-dev.lock
 	$(COMPILE) pyproject.toml --constraint requirements-dev.lock --output-file requirements.lock
 	$(COMPILE) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
+	$(COMPILE) --group benchmark --constraint requirements-dev.lock --output-file requirements-benchmark.lock
 
 setup: $(VENV)/.for-work ## set up for work on orch, and do nothing else
 

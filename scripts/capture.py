@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 _COMMAND = re.compile(r"(?P<command>.+?)(?: \(exit (?P<code>\d+)\))?")
 _LONGEST = 600
 _VARYING = re.compile(
-    r"\d{4}-\d\d-\d\dT[\d:.]+Z"  # a moment
+    r"\b[0-9a-f]{64}\b"  # a hash
+    r"|\d{4}-\d\d-\d\dT[\d:.]+Z"  # a moment
     r"|\b(?:\d+(?:d|h|m|s|ms))+\b"  # a length of time
     r"|(?<![A-Za-z])-?\d[\d.,]*(?:e[+-]?\d+)?"  # a number
     r"|(?<=\s)-(?=\s|$)"  # no number

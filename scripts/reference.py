@@ -31,9 +31,12 @@ from orchestrator.domain.record import Submission
 from orchestrator.domain.session import SessionSpec
 from orchestrator.settings import DEFINITIONS, LASTING
 from orchestrator.store.keys import Keys
+from tuning_worker.evaluation import Evaluation
 from tuning_worker.market import metrics
+from tuning_worker.market.dataset import FeedsSpec
+from tuning_worker.market.feeds.quality import Day
 from tuning_worker.market.parameters import PARAMETERS, Parameter
-from tuning_worker.objectives.arbitrage import ArbitrageSpec, VenueSpec
+from tuning_worker.objectives.arbitrage import ArbitrageSpec, TransfersSpec, VenueSpec
 from tuning_worker.objectives.command import CommandSpec
 from tuning_worker.objectives.python import PythonSpec
 
@@ -128,7 +131,8 @@ def _objective_fields(model: type[BaseModel]) -> str:
     rows = [
         (f"`{name}`", _default_of(field), about.get(name, ""))
         for name, field in model.model_fields.items()
-        if name not in ("kind", "metric", "direction") and not name.endswith(("_sha256", "module_file"))
+        if name not in ("kind", "metric", "direction", "metrics", "split")
+        and not name.endswith(("_sha256", "_origin", "module_file"))
     ]
     return _table(("field", "default", "meaning"), rows)
 
@@ -244,6 +248,12 @@ def job_fields() -> str:
     return _table(("field", "meaning"), rows)
 
 
+def quote_days() -> str:
+    """What `tuning-worker inspect` tells of each day of a feed."""
+    about = _ATTRIBUTE.findall(Day.__doc__ or "")
+    return _table(("field", "meaning"), [(f"`{name}`", _sentence(text).removesuffix(".")) for name, text in about])
+
+
 def session_record() -> str:
     """The fields of a session's hash."""
     spec = SessionSpec(session_id="any", total_iterations=1, workers=1)
@@ -286,6 +296,10 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "command objective": partial(_objective_fields, CommandSpec),
     "arbitrage objective": partial(_objective_fields, ArbitrageSpec),
     "arbitrage venue": partial(_objective_fields, VenueSpec),
+    "arbitrage transfers": partial(_objective_fields, TransfersSpec),
+    "arbitrage feeds": partial(_objective_fields, FeedsSpec),
+    "evaluation": partial(_objective_fields, Evaluation),
+    "days of quotes": quote_days,
     "strategy parameters": strategy_parameters,
     "arbitrage metrics": arbitrage_metrics,
     "verbs": verbs,

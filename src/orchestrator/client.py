@@ -174,6 +174,40 @@ class Client:
         for fields in self._entries(self.keys.results(session_id)):
             yield json.loads(fields["result"])
 
+    def iter_iterations(self, session_id: str, mode: str) -> Iterator[dict[str, Any]]:
+        """Yield all that is recorded of a session's iterations, in the order they were recorded.
+
+        Each has what `iter_results` yields of it, and the other fields of its record as text: started_at, attempt,
+        seconds, kind, error and whatever else its worker kept.
+        """
+        results = self.iter_results(session_id)
+        while chunk := list(islice(results, _CHUNK)):
+            places = [(result["worker_id"], result["iteration"]) for result in chunk]
+            hashes = self.ask(*(("HGETALL", self.keys.iteration(mode, session_id, *place)) for place in places))
+            for result, raw in zip(chunk, hashes, strict=True):
+                yield {**_others(raw), **result}
+
+    def get_holdout(self, session_id: str) -> dict[str, Any]:
+        """Return what was scored on a session's held-out days, without a look at them.
+
+        Returns:
+            `looks` (how often points of this session were scored on them), `all_looks` (how often any session's on
+            the same days of the same data) and `results`: g, worker_id, iteration, params, tuned_value, value,
+            metrics, daily, capital, time and look of each.
+        """
+        keys = self.keys
+        (raw,) = self.ask(("HGETALL", keys.holdout(session_id)))
+        fields = _pairs(raw)
+        looks, held_out = int(fields.pop("looks", 0)), fields.pop("held_out", "")
+        (all_looks,) = self.ask(("HGET", keys.looks, held_out))
+        scored = [text.split(" ", 1) for text in fields.values()]
+        results = [{**json.loads(result), "look": int(number)} for number, result in scored]
+        return {
+            "looks": looks,
+            "all_looks": int(all_looks or 0),
+            "results": sorted(results, key=lambda each: each["g"]),
+        }
+
     def iter_events(self, session_id: str) -> Iterator[dict[str, str]]:
         """Yield what happened to a session and its jobs, oldest first; very old events are gone.
 
@@ -274,6 +308,11 @@ class Client:
 def _living(lease: str | None) -> dict[str, Any] | None:
     """Read a lease; None where there is none, or where its owner is known to be dead."""
     return fields_of(owner) if lease and not (owner := Lease.parse(lease)).gone() else None
+
+
+def _others(raw: Sequence[str]) -> dict[str, str]:
+    """Return the fields of an iteration's record that its result has in another form or not at all."""
+    return {name: text for name, text in _pairs(raw).items() if not name.startswith(("params", "metrics_"))}
 
 
 def _pairs(flat: Sequence[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.domain.plan import plan_jobs
+from orchestrator.domain.plan import plan_jobs, surplus_workers
 from orchestrator.domain.record import Submission
 from orchestrator.domain.session import SessionSpec, choose_optimizer, choose_seed, load_session, restore_session
 from orchestrator.errors import Problem, SpecError, StateError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from orchestrator.settings import Settings
 
-_CHECK_TIMEOUT = timedelta(minutes=2)
+_CHECK_TIMEOUT = timedelta(minutes=20)  # a large market is read, validated and cached then, once
 
 
 class TuningConfigError(SpecError):
@@ -65,6 +65,8 @@ def prepare(file: SessionFile, settings: Settings, cwd: Path) -> Submission:
     """
     spec = file.spec
     _check_outputs(file, settings, cwd)
+    if too_many := batch_too_large(spec, settings):
+        raise SpecError((Problem(too_many, str(file.path), path=("schedule",)),))
     if spec.worker_command:
         return Submission(
             spec=spec, seed=choose_seed(spec), tuning="", metric="", direction="", cwd=str(cwd), grid_size=None
@@ -82,6 +84,9 @@ def prepare(file: SessionFile, settings: Settings, cwd: Path) -> Submission:
             )
         )
     answer = _ask_worker(file, config, settings, cwd)
+    if spec.resume_from and not answer["learns"]:
+        why = f"the optimizer {answer['optimizer']} learns nothing from results: leave resume_from out"
+        raise SpecError((Problem(why, str(file.path), path=("resume_from",)),))
     # A path found from the working directory stays as it was written: it means the same to the jobs, which start there.
     shown = spec.config_path if (cwd / spec.config_path).exists() else str(config)
     resolved = spec.model_copy(update={"config_path": shown, "optimizer": choose_optimizer(spec, answer["optimizer"])})
@@ -93,6 +98,7 @@ def prepare(file: SessionFile, settings: Settings, cwd: Path) -> Submission:
         direction=answer["direction"],
         cwd=str(cwd),
         grid_size=answer["grid_size"],
+        reproduction=answer["reproduction"],
     )
 
 
@@ -135,6 +141,14 @@ def refuse_taken_outputs(spec: SessionSpec, cwd: Path) -> None:
             f"{taken[0]}{more} would be written by session {spec.session_id}, and is there already: "
             "move it away, or choose another base_output_csv (--new chooses a free session id and CSV name)"
         )
+
+
+def batch_too_large(spec: SessionSpec, settings: Settings) -> str:
+    """Return why the workers of a batch session cannot all run at once, or nothing."""
+    jobs = spec.workers - surplus_workers(spec)
+    if spec.schedule == "async" or jobs <= settings.max_jobs:
+        return ""
+    return f"the {jobs} workers of a batch run at once, and max_jobs is {settings.max_jobs}: take fewer workers"
 
 
 def outside_roots(path: Path, roots: Sequence[Path]) -> bool:

@@ -1,4 +1,4 @@
-"""`tuning-worker`: the program inside a job, started by a supervisor or by hand; also `check` and `synth`."""
+"""`tuning-worker`: the program inside a job, started by a supervisor or by hand; and some verbs of its own."""
 
 from __future__ import annotations
 
@@ -7,43 +7,58 @@ import json
 import os
 import re
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.clock import iso, utc_now
 from orchestrator.domain.outcome import WorkerExit
 from orchestrator.domain.shown import shown
 from orchestrator.errors import FencedError, OrchError, SpecError, StateError, StoreUnreachableError
-from tuning_worker import check
 from tuning_worker.lifeline import StopFlag, die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+VERBS = {
+    "check": "tuning_worker.check",
+    "export": "tuning_worker.reporting.export",
+    "holdout": "tuning_worker.verbs.holdout",
+    "import": "tuning_worker.market.feeds.importing",
+    "inspect": "tuning_worker.market.feeds.inspecting",
+    "judge": "tuning_worker.verbs.judge",
+    "replay": "tuning_worker.verbs.replay",
+    "report": "tuning_worker.reporting.report",
+    "synth": "tuning_worker.market.synth",
+}
+"""Each verb's module, imported when it is called: it has `ABOUT`, `add_arguments(parser)` and `run(options)`."""
+
+_ABOUT = (
+    f"Evaluate one worker's iterations of a session. (Also: {', '.join(f'tuning-worker {verb}' for verb in VERBS)}.)"
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code (`outcome.WorkerExit`)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["check"]:
-        return check.run(_parser("check", check.add_arguments).parse_args(given[1:]))
-    if given[:1] == ["synth"]:
-        from tuning_worker.market import synth  # noqa: PLC0415 - brings numpy and pyarrow
-
-        return _told(lambda: synth.run(_parser("synth", synth.add_arguments).parse_args(given[1:])))
-    options = _parser("", _add_arguments).parse_args(given)
+    if given[:1] and given[0] in VERBS:
+        return _answer(given[0], given[1:])
+    options = _parser("", _ABOUT, _add_arguments).parse_args(given)
     return _told(lambda: _work(options))
 
 
-def _parser(verb: str, add: Any) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"tuning-worker {verb}".strip(), description=_ABOUT.get(verb))
+def _answer(name: str, arguments: Sequence[str]) -> int:
+    """Run a verb; its exit codes are those of `orch`, which asks for it."""
+    verb = import_module(VERBS[name])
+    try:
+        return int(verb.run(_parser(name, verb.ABOUT, verb.add_arguments).parse_args(arguments)))
+    except OrchError as error:
+        return _fail(error, error.exit_code)
+
+
+def _parser(verb: str, about: str, add: Any) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"tuning-worker {verb}".strip(), description=about)
     add(parser)
     return parser
-
-
-_ABOUT = {
-    "": "Evaluate one worker's iterations of a session. (Also: tuning-worker check, tuning-worker synth.)",
-    "check": "Check a tuning config; the answer is JSON.",
-    "synth": "Write a synthetic two-venue data set.",
-}
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +111,7 @@ def _told(work: Any) -> int:
         return _fail(error, WorkerExit.FAILED)
 
 
-def _fail(error: OrchError, code: WorkerExit) -> int:
+def _fail(error: OrchError, code: int) -> int:
     print(f"tuning-worker: {error}", file=sys.stderr)  # noqa: T201 - there is no other place
     return code
 

@@ -10,13 +10,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import OrchError, Problem, SpecError
+from orchestrator.domain.documents import decode_document
+from orchestrator.errors import OrchError, Problem, SpecError, UsageError
 from tuning_worker.config import TuningConfig, load_tuning_config
+from tuning_worker.evaluation import SplitError, split_days
+from tuning_worker.market.source import MarketDataError
 from tuning_worker.optimizers import make_optimizer
+from tuning_worker.reproduction import facts
+from tuning_worker.space_problems import SAMPLES, is_satisfiable
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from orchestrator.domain.documents import Document
+    from tuning_worker.evaluation import Split
+    from tuning_worker.optimizers import Optimizer
+
+ABOUT = "Check a tuning config; the answer is JSON."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,10 +51,12 @@ def check(path: Path, optimizer: str | None, iterations: int, seed: int) -> dict
     Returns:
         `problems`, each with the fields of `errors.Problem`; where there are none also `tuning` (the config as JSON
         text that means the same anywhere on this host), `optimizer`, `seed` (None where the config has none),
-        `metric`, `direction` and `grid_size` (None where the optimizer is not `grid`).
+        `metric`, `direction`, `grid_size` (None where the optimizer is not `grid`), `reproduction` and `learns`
+        (whether the optimizer looks at results).
     """
     try:
-        config = load_tuning_config(path.read_bytes(), str(path))
+        raw = path.read_bytes()
+        config = load_tuning_config(raw, str(path))
     except SpecError as error:
         return _refused(error.problems)
     except OSError as error:
@@ -54,30 +67,86 @@ def check(path: Path, optimizer: str | None, iterations: int, seed: int) -> dict
         Problem(sentence, str(path), path=("tuning", "objective"))
         for sentence in config.objective.check(base, tuple(config.search_space))
     ]
+    learns = False
     try:
-        _make(config, chosen, iterations, seed)
+        learns = _make(config, chosen, iterations, seed).learns
     except OrchError as error:
         problems.append(Problem(str(error), str(path), path=("tuning",)))
+    document = decode_document(raw, str(path))
+    problems += [
+        document.problem(("tuning", "enqueue", *where), why) for where, why in _enqueue(config, chosen, iterations)
+    ]
+    if not is_satisfiable(config.space):
+        message = f"none of {SAMPLES:,} random points meets them all: they exclude each other, or nearly"
+        problems.append(decode_document(raw, str(path)).problem(("tuning", "constraints"), message))
     if problems:
         return _refused(tuple(problems))
-    return {"schema": 1, "problems": [], **_accepted(config, chosen, base)}
+    try:
+        split = _split(config, base, decode_document(raw, str(path)))
+    except SpecError as error:
+        return _refused(error.problems)
+    return {"schema": 1, "problems": [], "learns": learns, **_accepted(config, chosen, base, split)}
 
 
-def _make(config: TuningConfig, optimizer: str, iterations: int, seed: int) -> None:
-    make_optimizer(
+def _enqueue(config: TuningConfig, optimizer: str, iterations: int) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Yield what is wrong with the points that are to be evaluated first, each with where it is."""
+    points: dict[str, int] = {}
+    for place, params in enumerate(config.enqueue):
+        try:
+            point = config.space.point_key(params)
+        except UsageError as error:
+            yield (place,), str(error)
+            continue
+        if point in points:
+            yield (place,), f"is the point of entry {points[point] + 1} again"
+        points.setdefault(point, place)
+    if config.enqueue and optimizer == "grid":
+        yield (), "a grid has its own points, each once: leave enqueue out, or take another optimizer"
+    if len(config.enqueue) > iterations:
+        yield (), f"has {len(config.enqueue)} points, and the session {iterations} iterations"
+
+
+def _split(config: TuningConfig, base: Path, document: Document) -> Split | None:
+    """Split the days as the config asks, if it does.
+
+    Raises:
+        SpecError: they cannot be split so, or the objective has no days.
+    """
+    if config.evaluation is None:
+        return None
+    where: tuple[str, ...] = ("tuning", "evaluation")
+    try:
+        days = config.objective.find_days(base)
+        if days is None:
+            kind = document.data["tuning"]["objective"]["kind"]
+            raise SpecError(
+                (document.problem(where, f"the objective {kind} does not say which days it has: leave evaluation out"),)
+            )
+        return split_days(days, config.evaluation)
+    except SplitError as error:
+        raise SpecError((document.problem((*where, error.field), str(error)),)) from error
+    except MarketDataError as error:
+        raise SpecError((document.problem(("tuning", "objective", "data"), str(error)),)) from error
+
+
+def _make(config: TuningConfig, optimizer: str, iterations: int, seed: int) -> Optimizer:
+    return make_optimizer(
         optimizer,
         config.space,
         seed=seed,
-        direction=config.objective.direction,
+        direction=tuple(config.objective.objectives.values()),
         grid_points=config.grid_points,
         total=iterations,
     )
 
 
-def _accepted(config: TuningConfig, optimizer: str, base: Path) -> Mapping[str, Any]:
-    tuning = {**config.model_dump(mode="json"), "objective": config.objective.resolved(base)}
+def _accepted(config: TuningConfig, optimizer: str, base: Path, split: Split | None) -> Mapping[str, Any]:
+    objective = config.objective.resolved(base) | ({"split": split.model_dump(mode="json")} if split else {})
+    tuning = {**config.model_dump(mode="json"), "objective": objective}
+    text = json.dumps({"tuning": tuning}, allow_nan=False)
     return {
-        "tuning": json.dumps({"tuning": tuning}, allow_nan=False),
+        "tuning": text,
+        "reproduction": facts(text, objective),
         "optimizer": optimizer,
         "seed": config.seed,
         "metric": config.objective.metric,

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import re
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, create_model, field_validator
 
 from orchestrator.domain.complaints import nearest
 from orchestrator.domain.documents import decode_document, parse_document, validate
 from orchestrator.domain.session import MAX_SEED
+from orchestrator.errors import SpecError
+from tuning_worker.constraints import MAX_CONSTRAINTS
 from tuning_worker.dimensions import Dimension  # noqa: TC001 - pydantic reads it at run time
+from tuning_worker.evaluation import Evaluation  # noqa: TC001 - pydantic reads it at run time
 from tuning_worker.objectives import OBJECTIVES, spec_class
 from tuning_worker.objectives.protocol import ObjectiveSpec  # noqa: TC001 - pydantic reads it at run time
 from tuning_worker.optimizers import OPTIMIZERS
-from tuning_worker.space import SearchSpace
+from tuning_worker.space_problems import find_problems, make_space
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from orchestrator.domain.documents import Document
+    from tuning_worker.space import SearchSpace
 
 _MAX_GRID_POINTS = 10_000
 _MAX_NAME = 100
+_MAX_ENQUEUED = 10_000
 
 
 def _parameter_name(name: str) -> str:
@@ -49,8 +54,13 @@ class TuningConfig(BaseModel):
         method: the optimizer where the session names none.
         seed: what random choices follow from, where the session names none; None: derived from the session's id.
         grid_points: values of each float or int dimension on a grid.
+        enqueue: points that are evaluated first, as g = 0, 1, …
+        on_duplicate: what becomes of a point that is recorded already: `avoid` it while there are others, or `reuse`
+            what was recorded, for an objective that always gives the same.
         search_space: the dimensions by parameter name, in the order of the file.
+        constraints: what must hold between the parameters, such as `fast < slow`.
         objective: what turns parameters into metrics; its class belongs to its `kind`.
+        evaluation: which days are tuned on, validated on and held out; None: all are tuned on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -59,7 +69,11 @@ class TuningConfig(BaseModel):
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     grid_points: int = Field(default=3, ge=1, le=_MAX_GRID_POINTS)
     search_space: dict[Annotated[str, AfterValidator(_parameter_name)], Dimension] = Field(min_length=1)
+    constraints: list[str] = Field(default_factory=list, max_length=MAX_CONSTRAINTS)
     objective: SerializeAsAny[ObjectiveSpec]
+    enqueue: list[dict[str, bool | int | float | str]] = Field(default=[], max_length=_MAX_ENQUEUED)
+    on_duplicate: Literal["avoid", "reuse"] = "avoid"
+    evaluation: Evaluation | None = None
 
     @field_validator("method")
     @classmethod
@@ -69,7 +83,7 @@ class TuningConfig(BaseModel):
     @cached_property
     def space(self) -> SearchSpace:
         """The search space."""
-        return SearchSpace(self.search_space)
+        return make_space(self.search_space, self.constraints)
 
 
 class _TuningFile(BaseModel):
@@ -106,7 +120,11 @@ def load_tuning_config(raw: bytes | str, source: str) -> TuningConfig:
         SpecError: with every problem of the file, each at its line and column.
     """
     document = decode_document(raw, source) if isinstance(raw, bytes) else parse_document(raw, source)
-    return validate(document, _file_model(_kind(document))).tuning
+    tuning = validate(document, _file_model(_kind(document))).tuning
+    problems = find_problems(tuning.search_space, tuning.constraints)
+    if found := tuple(document.problem(("tuning", *path), sentence) for path, sentence in problems):
+        raise SpecError(found)
+    return tuning
 
 
 def _kind(document: Document) -> str | None:

@@ -2,15 +2,21 @@
 
 A row is one line, so a torn write can only be a last line without its end: opening the file cuts that off. A metric
 that no earlier row had becomes a new column: the file is then written anew beside itself and renamed.
+
+What a row has no column for (a traceback, the profit of each day) would be lost with a worker that dies between the
+row and its commit. So the whole record of the newest row is kept beside the file, as a note, until the worker is done.
 """
 
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.errors import StateError
 
@@ -22,6 +28,12 @@ FIXED: Final = ("session_id", "worker_id", "iteration", "status", "timestamp", "
 
 Row = Mapping[str, str]
 
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DiskFullError(StateError):
+    """There is no room for a row. The file is as it was before; when there is room again, it can go on."""
+
 
 class IterationCsv:
     """The CSV of one worker in one session.
@@ -32,6 +44,9 @@ class IterationCsv:
         worker_id: whose rows it holds.
         params: the names of the parameters, in the order of their columns.
 
+    Attributes:
+        rows: what the file holds, by iteration, and what it still owes.
+
     Raises:
         StateError: the file belongs to something else, or it cannot be read or written.
     """
@@ -41,6 +56,8 @@ class IterationCsv:
         self._identity = {"session_id": session_id, "worker_id": worker_id}
         self._params = tuple(f"params_{name}" for name in params)
         self._columns: tuple[str, ...] = (*FIXED, *self._params)
+        self._behind = False
+        self._note = path.with_name(f".{path.name}.last")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.rows = self._read()
@@ -48,60 +65,116 @@ class IterationCsv:
             raise StateError(f"{path}: {error.strerror or error}: choose another base_output_csv") from error
 
     def write(self, rows: Iterable[Row]) -> None:
-        """Make the file hold exactly these rows, in one step that a crash cannot halve."""
+        """Make the file hold exactly these rows, in one step that a crash cannot halve.
+
+        Raises:
+            DiskFullError: there is no room; the rows are owed.
+            StateError: it cannot be written.
+        """
         self.rows = {int(row["iteration"]): dict(row) for row in rows}
-        metrics = sorted({name for row in self.rows.values() for name in row if name.startswith("metrics_")})
-        self._columns = (*FIXED, *self._params, *metrics)
-        beside = self.path.with_name(f".{self.path.name}.new")
-        lines = self._line(dict(zip(self._columns, self._columns, strict=True))) + "".join(
-            self._line(row) for _, row in sorted(self.rows.items())
-        )
+        self._behind = True
+        self._rewrite(self.rows)
+        self._behind = False
+
+    def append(self, row: Row, note: Mapping[str, Any]) -> None:
+        """Add a row; it is on the disk when this returns.
+
+        Args:
+            row: by column.
+            note: JSON that is kept for `find_note` until the next row.
+
+        Raises:
+            DiskFullError: there is no room, or was none for an earlier row; the file is as it was before.
+            StateError: it cannot be written; the file is as it was before.
+        """
+        self.settle()
         try:
-            _write_synced(beside, lines.encode(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            # Not synced: a note is for a worker that dies alone; without one the row tells what it can.
+            self._note.write_text(json.dumps({"row": dict(row), "note": note}))
+        except OSError as error:
+            raise self._failed(error) from error
+        number = int(row["iteration"])
+        if not self.path.exists() or not set(row) <= set(self._columns):
+            self._rewrite({**self.rows, number: row})
+        else:
+            self._append(row)
+        self.rows[number] = dict(row)
+
+    def owe(self, row: Row) -> None:
+        """Take in a row for which there is no room now: `settle` writes it."""
+        self.rows[int(row["iteration"])] = dict(row)
+        self._behind = True
+
+    def settle(self) -> None:
+        """Write what is owed.
+
+        Raises:
+            DiskFullError: there still is no room.
+            StateError: it cannot be written.
+        """
+        if self._behind:
+            self.write(self.rows.values())
+
+    def find_note(self, row: Row) -> Any:
+        """Return the note that came with a row, None where there is none."""
+        try:
+            kept = json.loads(self._note.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return kept["note"] if filled(kept["row"]) == filled(row) else None
+
+    def forget_note(self) -> None:
+        """Nothing is left to be committed."""
+        with suppress(OSError):
+            self._note.unlink(missing_ok=True)
+
+    def _append(self, row: Row) -> None:
+        size = self.path.stat().st_size
+        try:
+            _write_synced(self.path, _cells(row, self._columns).encode(), os.O_WRONLY | os.O_APPEND)
+        except OSError as error:
+            with suppress(OSError):
+                os.truncate(self.path, size)
+            raise self._failed(error) from error
+
+    def _rewrite(self, rows: Mapping[int, Row]) -> None:
+        metrics = sorted({name for row in rows.values() for name in row if name.startswith("metrics_")})
+        columns = (*FIXED, *self._params, *metrics)
+        beside = self.path.with_name(f".{self.path.name}.new")
+        lines = [_line(columns), *(_cells(row, columns) for _, row in sorted(rows.items()))]
+        try:
+            _write_synced(beside, "".join(lines).encode(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             beside.replace(self.path)
             _sync_folder(self.path.parent)
         except OSError as error:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
             raise self._failed(error) from error
-
-    def append(self, row: Row) -> None:
-        """Add a row; it is on the disk when this returns.
-
-        Raises:
-            StateError: it could not be written; the file is as it was before.
-        """
-        if not self.path.exists() or not set(row) <= set(self._columns):
-            self.write([*self.rows.values(), row])
-            return
-        size = self.path.stat().st_size
-        try:
-            _write_synced(self.path, self._line(row).encode(), os.O_WRONLY | os.O_APPEND)
-        except OSError as error:
-            os.truncate(self.path, size)
-            raise self._failed(error) from error
-        self.rows[int(row["iteration"])] = dict(row)
+        self._columns = columns
 
     def _read(self) -> dict[int, Row]:
-        lines = self._read_lines()
+        """Read the rows; one that a crash left unfinished is cut off, once the file is known to be this worker's."""
+        raw = self.path.read_bytes() if self.path.exists() else b""
+        whole = raw[: raw.rfind(b"\n") + 1]
+        header = _line(self._columns).encode()[:-1]
+        if not whole and not (header.startswith(raw) or raw.startswith(header)):
+            raise self._foreign("it is not a CSV that a worker wrote")
+        rows = self._rows(whole)
+        if len(whole) < len(raw):
+            os.truncate(self.path, len(whole))
+        return rows
+
+    def _rows(self, whole: bytes) -> dict[int, Row]:
+        try:
+            lines = list(csv.reader(io.StringIO(whole.decode()), strict=True))
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise self._foreign(f"it is not a CSV that a worker wrote ({error})") from error
         if not lines:
             return {}
         self._columns = tuple(lines[0])
         if tuple(column for column in self._columns if not column.startswith("metrics_")) != (*FIXED, *self._params):
             raise self._foreign("it has other columns")
         return {int(row["iteration"]): row for row in map(self._checked, lines[1:])}
-
-    def _read_lines(self) -> list[list[str]]:
-        """Return the whole lines; one that a crash left unfinished is cut off the file."""
-        if not self.path.exists():
-            return []
-        raw = self.path.read_bytes()
-        whole = raw[: raw.rfind(b"\n") + 1]
-        if len(whole) < len(raw):
-            os.truncate(self.path, len(whole))
-        try:
-            return list(csv.reader(io.StringIO(whole.decode()), strict=True))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise self._foreign(f"it is not a CSV that a worker wrote ({error})") from error
 
     def _checked(self, line: list[str]) -> Row:
         if len(line) != len(self._columns):
@@ -113,16 +186,27 @@ class IterationCsv:
             raise self._foreign(f"it belongs to {row['worker_id']} of session {row['session_id']}")
         return row
 
-    def _line(self, row: Row) -> str:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow(row.get(column, "") for column in self._columns)
-        return text.getvalue()
-
     def _foreign(self, why: str) -> StateError:
         return StateError(f"{self.path} is there already and {why}: move it away, or choose another base_output_csv")
 
     def _failed(self, error: OSError) -> StateError:
-        return StateError(f"{self.path} cannot be written: {error.strerror or error}")
+        kind = DiskFullError if error.errno in _FULL else StateError
+        return kind(f"{self.path} cannot be written: {error.strerror or error}")
+
+
+def filled(row: Row) -> Row:
+    """Return a row without its empty cells: whether a file has a column for them depends on its other rows."""
+    return {column: cell for column, cell in row.items() if cell}
+
+
+def _cells(row: Row, columns: Iterable[str]) -> str:
+    return _line(row.get(column, "") for column in columns)
+
+
+def _line(cells: Iterable[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
 
 
 def _write_synced(path: Path, data: bytes, flags: int) -> None:

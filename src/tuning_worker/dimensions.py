@@ -6,105 +6,56 @@ A bound or step means the decimal that was written, so 0.1 stepped by 0.1 meets 
 from __future__ import annotations
 
 import math
-import sys
 from fractions import Fraction
 from functools import cached_property
-from typing import Annotated, Any, Literal, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationInfo, field_validator
 
 from orchestrator.domain.shown import shortened, shown
 from tuning_worker.exact import UNIFORM_BITS, Steps, exact, log_between, pick, shares, thin
+from tuning_worker.written import (
+    Scalar,
+    identity,
+    is_number,
+    read_choices,
+    read_float_bounds,
+    read_int_bounds,
+    read_int_step,
+    read_scalar,
+    read_step,
+    read_when,
+)
 
-Scalar: TypeAlias = int | float | str | bool
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-_EXACT_INT = 2**53 - 1  # a float, and with it many a JSON reader, may change a larger integer
-_LEAST_SPAN = 1e-300  # a hundredth of it is still a number of full precision
 _LEAST_RATIO = 1 + 1e-6  # the logarithms of bounds closer than that hardly differ in a float
 
 Values: TypeAlias = Steps | range | tuple[Scalar, ...]
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    """Whether it is a number that a float can hold: no bool, no NaN, no infinity, no 10**400."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-
-
-def _bounds(value: object) -> tuple[Any, Any]:
-    if not isinstance(value, list | tuple) or len(value) != 2 or not all(map(_is_number, value)):  # noqa: PLR2004 - a pair
-        raise ValueError("bounds are two numbers, [low, high]")
-    low, high = value
-    if not low < high:
-        raise ValueError(
-            "the first of the bounds must be below the second (a fixed value is a categorical with one choice)"
-        )
-    return low, high
-
-
-def _float_bounds(value: object) -> tuple[float, float]:
-    low, high = (float(bound) + 0.0 for bound in _bounds(value))  # + 0.0 makes -0.0 the 0.0 it equals
-    if not math.isfinite(high - low):
-        raise ValueError("the bounds are too far apart for a float")
-    if high - low < _LEAST_SPAN:
-        raise ValueError("the bounds are too close together for a float")
-    return low, high
-
-
-def _int_bounds(value: object) -> tuple[int, int]:
-    low, high = _bounds(value)
-    if low != int(low) or high != int(high):
-        raise ValueError("the bounds of an int are integers")
-    if max(abs(low), abs(high)) > _EXACT_INT:
-        raise ValueError(f"the bounds of an int lie within ±{_EXACT_INT}: larger ones are not exact everywhere")
-    return int(low), int(high)
-
-
-def _step(value: object) -> float | None:
-    if value is None:
-        return None
-    if not _is_number(value) or value <= 0:
-        raise ValueError("step is a number above 0")
-    return value
-
-
-def _int_step(value: object) -> int | None:
-    step = _step(value)
-    if step is None:
-        return None
-    if step != int(step):
-        raise ValueError("the step of an int is an integer")
-    return int(step)
-
-
-def _choices(value: object) -> tuple[Scalar, ...]:
-    if not isinstance(value, list | tuple) or not value:
-        raise ValueError("choices are a list of at least one value")
-    seen = set()
-    texts: dict[str, object] = {}
-    for choice in value:
-        if not isinstance(choice, str | bool) and not _is_number(choice):
-            raise ValueError(f"a choice is a string, a finite number, true or false (got {shown(choice)})")
-        if isinstance(choice, str) and not choice.isprintable():
-            raise ValueError(f"a choice that is a string is one line of printable characters (got {shown(choice)})")
-        if isinstance(choice, int) and abs(choice) > _EXACT_INT:
-            raise ValueError(f"an integer choice lies within ±{_EXACT_INT}: larger ones are not exact everywhere")
-        if _identity(choice) in seen:
-            raise ValueError(f"the choice {shown(choice)} is there twice")
-        seen.add(_identity(choice))
-        if str(choice) in texts:
-            twin = texts[str(choice)]
-            raise ValueError(f"the choices {shown(twin)} and {shown(choice)} are one text where results are written")
-        texts[str(choice)] = choice
-    return tuple(value)
-
-
-def _identity(choice: object) -> tuple[bool, object]:
-    """What makes a choice distinct: 1 and 1.0 are one number, while true is not the number 1."""
-    return isinstance(choice, bool), choice
-
-
 class _Dimension(BaseModel):
+    """What all share.
+
+    Attributes:
+        when: the parameter is only there where each of these others, defined above it, has one of these values.
+    """
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    when: Annotated[dict[str, tuple[bool | int | float | str, ...]] | None, BeforeValidator(read_when)] = None
+
+    def is_active(self, above: Mapping[str, Scalar]) -> bool:
+        """Whether a point whose parameters above this one are these has this one."""
+        return self.when is None or all(
+            name in above and identity(above[name]) in map(identity, values) for name, values in self.when.items()
+        )
+
+    def described_when(self) -> str:
+        """The condition in words, such as `kind is 'edge' or 'mean'`."""
+        each = (f"{name} is {' or '.join(map(shown, values))}" for name, values in (self.when or {}).items())
+        return " and ".join(each)
 
 
 class _NumericDimension(_Dimension):
@@ -148,13 +99,20 @@ class _NumericDimension(_Dimension):
         return step
 
 
+def _share(value: float, low: float, high: float, *, log: bool) -> float:
+    """Where a value lies between two others, as a share of their distance or of their logarithms'."""
+    if log:
+        value, low, high = math.log(value), math.log(low), math.log(high)
+    return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
 class FloatDimension(_NumericDimension):
     """A real number within bounds (both may occur), evenly or logarithmically spread, or in steps."""
 
     type: Literal["float"]
-    bounds: Annotated[tuple[float, float], BeforeValidator(_float_bounds)]
+    bounds: Annotated[tuple[float, float], BeforeValidator(read_float_bounds)]
     log: StrictBool = False
-    step: Annotated[float | None, BeforeValidator(_step)] = None
+    step: Annotated[float | None, BeforeValidator(read_step)] = None
 
     @cached_property
     def values(self) -> Steps | None:
@@ -178,7 +136,7 @@ class FloatDimension(_NumericDimension):
     def normalise(self, value: object) -> float:
         """This value as the dimension spells it; `ValueError` (a sentence) where it is outside."""
         low, high = self.bounds
-        if not _is_number(value) or not low <= value <= high:
+        if not is_number(value) or not low <= value <= high:
             raise ValueError(f"is not a number from {low} to {high}")
         number = float(value) + 0.0
         if self.values is None:
@@ -187,6 +145,12 @@ class FloatDimension(_NumericDimension):
             return self.values[self.values.index(number)]
         except ValueError:
             raise ValueError(f"is not {low} plus a multiple of {self.step}") from None
+
+    def share(self, value: float) -> float:
+        """Where a value lies, from 0 to 1: about the inverse of `at_uniform`."""
+        if self.values is not None:
+            return (self.values.index(value) + 0.5) / len(self.values)
+        return _share(value, *self.bounds, log=self.log)
 
     def _at(self, share: Fraction) -> float:
         low, high = map(exact, self.bounds)
@@ -197,9 +161,9 @@ class IntDimension(_NumericDimension):
     """An integer within bounds (both may occur), evenly or logarithmically spread, or in steps."""
 
     type: Literal["int"]
-    bounds: Annotated[tuple[int, int], BeforeValidator(_int_bounds)]
+    bounds: Annotated[tuple[int, int], BeforeValidator(read_int_bounds)]
     log: StrictBool = False
-    step: Annotated[int | None, BeforeValidator(_int_step)] = None
+    step: Annotated[int | None, BeforeValidator(read_int_step)] = None
 
     @cached_property
     def values(self) -> range:
@@ -222,10 +186,16 @@ class IntDimension(_NumericDimension):
         drawn = round(log_between(low - half, high + half, Fraction(uniform, 2**UNIFORM_BITS)))
         return min(max(drawn, low), high)
 
+    def share(self, value: int) -> float:
+        """Where a value lies, from 0 to 1: the middle of the draws that give it."""
+        if self.log:
+            return _share(value, self.bounds[0] - 0.5, self.bounds[1] + 0.5, log=True)
+        return (self.values.index(value) + 0.5) / len(self.values)
+
     def normalise(self, value: object) -> int:
         """This value as the dimension spells it; `ValueError` (a sentence) where it is outside."""
         low, high = self.bounds
-        if not _is_number(value) or value not in self.values:
+        if not is_number(value) or value not in self.values:
             in_steps = f" in steps of {self.step}" if self.step else ""
             raise ValueError(f"is not an integer from {low} to {high}{in_steps}")
         return int(value)
@@ -235,7 +205,7 @@ class CategoricalDimension(_Dimension):
     """One of a few values without an order."""
 
     type: Literal["categorical"]
-    choices: Annotated[tuple[bool | int | float | str, ...], BeforeValidator(_choices)]
+    choices: Annotated[tuple[bool | int | float | str, ...], BeforeValidator(read_choices)]
 
     @property
     def values(self) -> tuple[Scalar, ...]:
@@ -250,10 +220,14 @@ class CategoricalDimension(_Dimension):
         """The choice at a uniform draw in [0, 2**`UNIFORM_BITS`)."""
         return self.choices[pick(len(self.choices), uniform)]
 
+    def share(self, value: Scalar) -> float:
+        """Where a choice lies in the order of the file, from 0 to 1."""
+        return (self.position(value) + 0.5) / len(self.choices)
+
     def position(self, value: object) -> int:
         """The place of a choice in the file, from 0; `ValueError` (a sentence) where it is no choice."""
         for position, choice in enumerate(self.choices):
-            if _identity(choice) == _identity(value):
+            if identity(choice) == identity(value):
                 return position
         raise ValueError(f"is not one of {shortened(', '.join(map(shown, self.choices)))}")
 
@@ -262,5 +236,39 @@ class CategoricalDimension(_Dimension):
         return self.choices[self.position(value)]
 
 
-AnyDimension: TypeAlias = FloatDimension | IntDimension | CategoricalDimension
-Dimension: TypeAlias = Annotated[AnyDimension, Field(discriminator="type")]
+class FixedDimension(_Dimension):
+    """One value that is not searched; `name: value` means the same as `name: {type: fixed, value: value}`."""
+
+    type: Literal["fixed"]
+    value: Annotated[bool | int | float | str, BeforeValidator(read_scalar)]
+
+    @property
+    def values(self) -> tuple[Scalar, ...]:
+        """The one value."""
+        return (self.value,)
+
+    def grid(self, points: int) -> tuple[Scalar, ...]:  # noqa: ARG002 - one face for all dimensions
+        """The one value."""
+        return (self.value,)
+
+    def at_uniform(self, uniform: int) -> Scalar:  # noqa: ARG002 - one face for all dimensions
+        """The one value."""
+        return self.value
+
+    def share(self, value: Scalar) -> float:  # noqa: ARG002 - one face for all dimensions
+        """The middle."""
+        return 0.5
+
+    def normalise(self, value: object) -> Scalar:
+        """The value as the file spells it; `ValueError` (a sentence) where it is another."""
+        if identity(value) != identity(self.value):
+            raise ValueError(f"is not {shown(self.value)}, which is fixed")
+        return self.value
+
+
+def _spelled_out(value: object) -> object:
+    return value if isinstance(value, dict | _Dimension) else {"type": "fixed", "value": value}
+
+
+AnyDimension: TypeAlias = FloatDimension | IntDimension | CategoricalDimension | FixedDimension
+Dimension: TypeAlias = Annotated[AnyDimension, Field(discriminator="type"), BeforeValidator(_spelled_out)]

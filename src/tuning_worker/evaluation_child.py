@@ -22,13 +22,15 @@ import traceback
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from typing_extensions import override
+
 from tuning_worker.objectives import build_objective
-from tuning_worker.objectives.metrics import judged
-from tuning_worker.objectives.protocol import EvaluationFailed
+from tuning_worker.objectives.metrics import checked, judged
+from tuning_worker.objectives.protocol import EvaluationFailed, Measurement
 from tuning_worker.processes import MARKER, WHERE, kill_group, kill_marked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from tuning_worker.objectives.protocol import Metrics
@@ -49,11 +51,30 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, lambda *_: None)
     faulthandler.enable(faults)
     faulthandler.register(WHERE, faults)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # pragma: no branch - None where the worker's is closed
-            stream.reconfigure(line_buffering=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # pragma: no branch - None where the worker's is closed
+        sys.stdout = _Lines(sys.stdout)
+    if isinstance(sys.stderr, io.TextIOWrapper):  # pragma: no branch - as above
+        sys.stderr.reconfigure(line_buffering=True)
     with open(requests, encoding="utf-8") as lines, open(replies, "w", encoding="utf-8") as answers:  # noqa: PTH123 - fds
         _serve(lines, answers)
+
+
+class _Lines(io.TextIOWrapper):
+    """Standard output, which knows whether a line of it is unfinished: the worker's next event would end that line."""
+
+    def __init__(self, plain: io.TextIOWrapper) -> None:
+        super().__init__(plain.buffer, plain.encoding, plain.errors, line_buffering=True)
+        self._unfinished = False
+
+    @override
+    def write(self, text: str, /) -> int:
+        self._unfinished = not text.endswith("\n") if text else self._unfinished
+        return super().write(text)
+
+    def end_line(self) -> None:
+        """End the line that is unfinished, if one is."""
+        if self._unfinished:
+            self.write("\n")
 
 
 def _die_with(worker: int) -> None:
@@ -86,7 +107,7 @@ def _serve(lines: IO[str], answers: IO[str]) -> None:
     process = os.getpid()
     folder = Path.cwd()
     first = json.loads(lines.readline())
-    metric = first["spec"].get("metric")
+    metrics = tuple(first["spec"].get("metrics") or (first["spec"].get("metric"),))
 
     def answer(reply: dict[str, Any]) -> None:
         if os.getpid() != process:  # the objective forked, and the copy came back as well: one answer is enough
@@ -102,25 +123,32 @@ def _serve(lines: IO[str], answers: IO[str]) -> None:
     answer({})
     while request := json.loads(lines.readline() or "{}"):
         os.environ.update(request["environment"])
-        answer(_evaluated(objective.evaluate, metric, request["params"], folder))
+        answer(_evaluated(objective.evaluate, metrics, request["params"], folder))
 
 
 def _evaluated(
-    evaluate: Callable[[dict[str, Any]], Metrics], metric: str, params: dict[str, Any], folder: Path
+    evaluate: Callable[[dict[str, Any]], Metrics | Measurement],
+    metrics: Sequence[str],
+    params: dict[str, Any],
+    folder: Path,
 ) -> dict[str, Any]:
     started = time.perf_counter()
     try:
         os.chdir(folder)  # where the one before may have gone must not matter
-        metrics = evaluate(params)
-        value = judged(metrics, metric)
+        found = evaluate(params)
+        measured = checked(found if isinstance(found, Measurement) else Measurement(found))
+        value, *_ = [judged(measured.metrics, metric) for metric in metrics]
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of the user's code too
         reply = _failed(error, time.perf_counter() - started)
     else:
         seconds = time.perf_counter() - started
-        reply = {"status": "SUCCESS", "value": value, "metrics": metrics, "seconds": seconds}
+        reply = {"status": "SUCCESS", "value": value, "metrics": measured.metrics, "seconds": seconds}
         reply |= {"kind": None, "message": None, "detail": None}
+        reply |= {"daily": measured.daily, "capital": measured.capital}
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # the objective may have put anything in their place
+            if isinstance(stream, _Lines):
+                stream.end_line()
             stream.flush()
     return reply
 

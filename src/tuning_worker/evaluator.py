@@ -67,6 +67,9 @@ class Evaluation:
         message: why, as a sentence.
         detail: a traceback or the last output, at most 16 KiB.
         seconds: how long the evaluation took, without the start of the child.
+        daily: as `Measurement` has it; None where FAILED.
+        capital: as `Measurement` has it; None where FAILED.
+        reused_from: the worker and iteration whose record this is (`worker-1:7`), where nothing was evaluated.
     """
 
     status: Literal["SUCCESS", "FAILED"]
@@ -76,6 +79,9 @@ class Evaluation:
     message: str | None
     detail: str | None
     seconds: float
+    daily: Mapping[str, float] | None = None
+    capital: float | None = None
+    reused_from: str = ""
 
 
 class Abandoned(Exception):  # noqa: N818 - a decision of the worker's, no error

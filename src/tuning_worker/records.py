@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING
+import socket
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.clock import Clock, iso
 from orchestrator.domain.job import Status
-from orchestrator.domain.plan import global_index
+from orchestrator.domain.plan import global_index, worker_name
 from orchestrator.errors import StateError
 from orchestrator.store import calls
 from orchestrator.store.calls import Place
-from tuning_worker.dimensions import CategoricalDimension, IntDimension
-from tuning_worker.optimizers.protocol import Result
+from tuning_worker.csvfile import DiskFullError, filled
+from tuning_worker.evaluator import Evaluation
+from tuning_worker.reproduction import differing
+from tuning_worker.rows import flat, named, number_of, parse_point, row_of, text_of, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from orchestrator.clock import Clock
     from orchestrator.store.blocking import BlockingStore
     from tuning_worker.csvfile import IterationCsv, Row
-    from tuning_worker.evaluator import Evaluation
     from tuning_worker.objectives.protocol import Params
     from tuning_worker.share import Share
     from tuning_worker.space import SearchSpace
@@ -29,38 +31,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 500  # records a round trip
 _FINISHED = ("SUCCESS", "FAILED")
-
-
-@dataclass(slots=True)
-class Feed:
-    """The session's results as they come in, whoever recorded them, and the candidates the others are evaluating."""
-
-    store: BlockingStore
-    session_id: str
-    worker_id: str
-    by_g: dict[int, Result] = field(default_factory=dict)
-    _last: str = "0-0"
-
-    @property
-    def results(self) -> list[Result]:
-        """What is known, each iteration once."""
-        return list(self.by_g.values())
-
-    def refresh(self) -> dict[int, Params]:
-        """Take in what has been recorded since; return the candidates of the other workers, by g."""
-        keys = self.store.keys
-        entries, candidates = self.store.read_all(
-            [
-                ("XRANGE", keys.results(self.session_id), f"({self._last}", "+"),
-                ("HGETALL", keys.candidates(self.session_id)),
-            ]
-        )
-        for entry_id, fields in entries:
-            self._last = entry_id
-            result = json.loads(fields["result"])
-            self.by_g[result["g"]] = Result(result["g"], result["params"], result["value"])  # a retry's comes later
-        pending = {worker: json.loads(text) for worker, text in candidates.items() if worker != self.worker_id}
-        return {candidate["g"]: candidate["params"] for candidate in pending.values()}
 
 
 class Records:
@@ -92,6 +62,12 @@ class Records:
             g=global_index(share.worker_number, iteration, share.workers),
         )
 
+    def _place_of(self, g: int) -> Place:
+        """Return where the iteration g of the session stands, whose ever it is."""
+        share = self._share
+        worker = worker_name(g % share.workers + 1) if share.workers > 1 else share.worker_id
+        return replace(self.place(g // share.workers + 1), worker_id=worker, g=g)
+
     def reconcile(self) -> dict[int, Mapping[str, str]]:
         """Make the CSV and the store agree, each giving the other what only it has.
 
@@ -114,9 +90,10 @@ class Records:
                 self._commit_row(iteration, row, known)
                 (stored[iteration],) = self._read([iteration])
         finished = {number: record for number, record in stored.items() if record["status"] in _FINISHED}
-        rows = {number: _row(self._share, record) for number, record in finished.items()}
-        if rows != self._csv.rows:
-            self._csv.write(rows.values())
+        rows = {number: row_of(record) for number, record in finished.items()}
+        if _filled(rows) != _filled(self._csv.rows):
+            with suppress(DiskFullError):  # `settle` will tell
+                self._csv.write(rows.values())
         return finished
 
     def _stored(self) -> dict[int, Mapping[str, str]]:
@@ -134,68 +111,143 @@ class Records:
     def _read(self, iterations: Sequence[int]) -> list[Mapping[str, str]]:
         return self._store.read_all([("HGETALL", self.place(each).key(self._store.keys)) for each in iterations])
 
-    def begin(self, iteration: int, params: Params, point: str) -> calls.Begun | calls.Taken | calls.Recorded:
+    def begin(self, iteration: int, params: Params, point: str) -> calls.Beginning:
         """Store an iteration's parameters before they are evaluated."""
         place = self.place(iteration)
-        fields = {**self._identity(place), "started_at": self._clock(), "attempt": self._share.attempt}
-        return self._store.do(calls.begin(self._store.keys, place, dict(params), point, fields))
+        fields = {**self._identity(place), **self._origin(), "started_at": self._clock()}
+        limit = self._share.spec.max_failures
+        return self._store.do(calls.begin(self._store.keys, place, dict(params), point, fields, limit))
 
-    def record(self, iteration: int, params: Params, outcome: Evaluation) -> None:
+    def record(self, iteration: int, params: Params, outcome: Evaluation) -> Evaluation:
         """Record an iteration: its row on the disk first, then its commit.
+
+        Returns:
+            What is recorded: where the disk is full, the iteration has failed by that, and its row is owed.
 
         Raises:
             StateError: the CSV cannot be written; nothing is recorded.
             FencedError: another attempt of this job runs.
         """
-        place = self.place(iteration)
-        fields = {
-            **self._identity(place),
+        fields = self._fields(iteration, outcome)
+        row = self._row(fields, params, outcome)
+        try:
+            self._csv.append(row, {"fields": written(fields), "metrics": outcome.metrics})
+        except DiskFullError as error:
+            outcome = _failed_by(error, outcome)
+            fields = self._fields(iteration, outcome)
+            self._csv.owe(self._row(fields, params, outcome))
+        self._commit(iteration, fields, Status(outcome.status), params, outcome.value, outcome.metrics)
+        return outcome
+
+    def find_recorded(self, g: int) -> Mapping[str, str] | None:
+        """Return the record of whichever worker's iteration g, if it is a SUCCESS."""
+        record: Mapping[str, str] = self._store.read("HGETALL", self._place_of(g).key(self._store.keys))
+        return record if record.get("status") == Status.SUCCESS else None
+
+    def find_twin(self, params: Params, g: int) -> Evaluation | None:
+        """Return what was recorded of the same point by an iteration other than g, as g's own outcome."""
+        points = self._store.keys.points(self._share.session_id)
+        holder = self._store.read("HGET", points, self._space.point_key(params))
+        if holder is None or int(holder) == g or (record := self.find_recorded(int(holder))) is None:
+            return None
+        daily, capital = record.get("daily"), record.get("capital")
+        return Evaluation(
+            status="SUCCESS",
+            value=float(record["value"]),
+            metrics={name: number_of(text) for name, text in named(record, "metrics_").items()},
+            kind=None,
+            message=None,
+            detail=None,
+            seconds=0.0,
+            daily=json.loads(daily) if daily else None,
+            capital=float(capital) if capital else None,
+            reused_from=f"{record['worker_id']}:{record['iteration']}",
+        )
+
+    def settle(self) -> str:
+        """Write to the CSV what it owes; return why there still is no room for it, or nothing.
+
+        Raises:
+            StateError: the CSV cannot be written.
+        """
+        try:
+            self._csv.settle()
+        except DiskFullError as error:
+            return str(error)
+        return ""
+
+    def close(self) -> None:
+        """All is recorded: nothing need be kept for a worker that comes after this one."""
+        self._csv.forget_note()
+
+    def _fields(self, iteration: int, outcome: Evaluation) -> dict[str, object]:
+        """Return the fields of an iteration's hash but for its parameters and metrics."""
+        return {
+            **self._identity(self.place(iteration)),
+            **self._origin(),
             "value": outcome.value,
             "timestamp": self._clock(),
-            "attempt": self._share.attempt,
             "seconds": round(outcome.seconds, 6),
             "kind": outcome.kind or "",
             "reason": f"{outcome.kind}: {outcome.message}" if outcome.kind else "",
             "error": outcome.detail or "",
+            **({} if outcome.daily is None else {"daily": json.dumps(outcome.daily)}),
+            **({} if outcome.capital is None else {"capital": outcome.capital}),
+            **({"reused_from": outcome.reused_from} if outcome.reused_from else {}),
         }
-        self._csv.append(_row(self._share, _flat({**fields, "status": outcome.status}, params, outcome.metrics)))
-        self._commit(place, fields, Status(outcome.status), params, outcome.value, outcome.metrics)
+
+    def _row(self, fields: Mapping[str, object], params: Params, outcome: Evaluation) -> dict[str, str]:
+        return row_of(flat({**fields, "status": outcome.status}, params, outcome.metrics))
+
+    def _origin(self) -> dict[str, object]:
+        """Return where an iteration is evaluated, and by which versions where they are not the session's."""
+        others = differing(self._share.versions)
+        versions = {"versions": json.dumps(others)} if others else {}
+        return {"attempt": self._share.attempt, "host": socket.gethostname(), **versions}
 
     def _commit_row(self, iteration: int, row: Row, known: Mapping[str, str]) -> None:
         """Commit what a worker wrote to its CSV and could not commit any more; `known` is its record in the store."""
-        place = self.place(iteration)
         status = Status(row["status"])
         try:
             stored = known.get("params")
-            params = json.loads(stored) if stored else _parse_point(self._space, _named(row, "params_"))
-            metrics = {name: _number(text) for name, text in _named(row, "metrics_").items()}
-            value = _number(row["value"])
+            params = json.loads(stored) if stored else parse_point(self._space, named(row, "params_"))
+            note = self._csv.find_note(row) or self._told_by(iteration, row)
+            value = number_of(row["value"])
         except ValueError as error:
             raise StateError(f"{self._csv.path}: the row of iteration {iteration} is damaged: {error}") from error
-        failed = status is Status.FAILED
         fields = {
-            **self._identity(place),
-            "value": value,
+            **note["fields"],
+            "params": calls.dumps(params),
+            **{f"params_{name}": given for name, given in params.items()},
+        }
+        self._commit(iteration, fields, status, params, value, note["metrics"])
+
+    def _told_by(self, iteration: int, row: Row) -> dict[str, Any]:
+        """Return what a row tells whose note is lost."""
+        failed = row["status"] == Status.FAILED
+        fields = {
+            **self._identity(self.place(iteration)),
+            **self._origin(),
+            "value": row["value"],
             "timestamp": row["timestamp"],
-            "attempt": self._share.attempt,
             "seconds": None,
             "kind": "recovered" if failed else "",
             "reason": "recovered: its row in the CSV does not say why it failed" if failed else "",
             "error": "",
-            "params": calls.dumps(params),
-            **{f"params_{name}": given for name, given in params.items()},
         }
-        self._commit(place, fields, status, params, value, metrics)
+        metrics = {name: number_of(text) for name, text in named(row, "metrics_").items()}
+        return {"fields": fields, "metrics": metrics}
 
     def _commit(
         self,
-        place: Place,
+        iteration: int,
         fields: Mapping[str, object],
         status: Status,
         params: Params,
         value: float | None,
         metrics: Mapping[str, float | int | None],
     ) -> None:
+        place = self.place(iteration)
         result = {
             "g": place.g,
             "worker_id": place.worker_id,
@@ -204,7 +256,7 @@ class Records:
             "value": value,
             "params": dict(params),
             "metrics": dict(metrics),
-            "timestamp": _text(fields["timestamp"]),
+            "timestamp": text_of(fields["timestamp"]),
             "reason": fields.get("reason", ""),
         }
         record = calls.Record(
@@ -226,41 +278,9 @@ class Records:
         }
 
 
-def _row(share: Share, record: Mapping[str, str]) -> dict[str, str]:
-    """Return the CSV row of a store's record."""
-    fixed = {name: record.get(name, "") for name in ("iteration", "status", "timestamp", "value")}
-    measured = {name: text for name, text in record.items() if name.startswith(("params_", "metrics_"))}
-    return {"session_id": share.session_id, "worker_id": share.worker_id, **fixed, **measured}
+def _failed_by(error: DiskFullError, outcome: Evaluation) -> Evaluation:
+    return Evaluation("FAILED", None, outcome.metrics, "disk_full", str(error), None, outcome.seconds)
 
 
-def _flat(fields: Mapping[str, object], params: Params, metrics: Mapping[str, object]) -> dict[str, str]:
-    named = {f"params_{name}": value for name, value in params.items()}
-    measured = {f"metrics_{name}": value for name, value in metrics.items()}
-    return {name: _text(value) for name, value in {**fields, **named, **measured}.items()}
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    return iso(value) if isinstance(value, datetime) else str(value)
-
-
-def _named(row: Row, prefix: str) -> dict[str, str]:
-    return {name.removeprefix(prefix): text for name, text in row.items() if name.startswith(prefix)}
-
-
-def _parse_point(space: SearchSpace, texts: Mapping[str, str]) -> Params:
-    """Read the parameters of a CSV row; a choice is known by its text. `ValueError` where it is none that can be."""
-    params: dict[str, int | float | str | bool] = {}
-    for name, dimension in space.dimensions.items():
-        if isinstance(dimension, CategoricalDimension):
-            params[name] = dimension.choices[[str(choice) for choice in dimension.choices].index(texts[name])]
-        else:
-            params[name] = int(texts[name]) if isinstance(dimension, IntDimension) else float(texts[name])
-    return params
-
-
-def _number(text: str) -> float | int | None:
-    if not text:
-        return None
-    return float(text) if any(mark in text for mark in ".en") else int(text)
+def _filled(rows: Mapping[int, Row]) -> dict[int, Row]:
+    return {number: filled(row) for number, row in rows.items()}

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.outcome import WorkerExit
 from orchestrator.store import calls
-from orchestrator.store.calls import Begun, Recorded, Taken
+from orchestrator.store.calls import Beginning, Begun, Enough, Taken
+from tuning_worker.candidates import Candidates
 from tuning_worker.config import load_tuning_config
 from tuning_worker.csvfile import IterationCsv
 from tuning_worker.evaluator import Evaluator, Identity
-from tuning_worker.optimizers import Optimizer, make_optimizer, unused_point
-from tuning_worker.records import Feed, Records
+from tuning_worker.feed import Feed
+from tuning_worker.optimizers import Optimizer, make_optimizer
+from tuning_worker.optimizers.rounds import round_start
+from tuning_worker.records import Records
 
 if TYPE_CHECKING:
     from orchestrator.clock import Clock
@@ -23,8 +28,9 @@ if TYPE_CHECKING:
     from tuning_worker.share import Share
     from tuning_worker.space import SearchSpace
 
-_ASKS = 8  # how often a learning optimizer is asked again when its candidate is taken, before an unused one is drawn
 _BROKEN_AFTER = 5  # failures of one kind at the very start that show the objective to be broken
+_ROOM = timedelta(seconds=1)
+"""How long to wait before a full disk is tried again."""
 
 Say = Callable[..., None]
 """Writes one event as a JSON line, which the supervisor keeps with its fields."""
@@ -47,6 +53,8 @@ class Worker:
     space: SearchSpace = field(init=False)
     optimizer: Optimizer = field(init=False)
     feed: Feed = field(init=False)
+    candidates: Candidates = field(init=False)
+    reuses: bool = field(init=False)
     records: Records = field(init=False)
     kinds: list[str] = field(default_factory=list)
 
@@ -63,15 +71,33 @@ class Worker:
             share.optimizer,
             self.space,
             seed=share.seed,
-            direction=config.objective.direction,
+            direction=tuple(config.objective.objectives.values()),
             grid_points=config.grid_points,
             total=share.total,
         )
-        self.feed = Feed(self.store, share.session_id, share.worker_id)
+        self.feed = Feed(self.store, share.session_id, share.worker_id, tuple(config.objective.objectives))
         csv = IterationCsv(share.output_csv, share.session_id, share.worker_id, list(self.space.dimensions))
         self.records = Records(self.store, csv, share, self.space, self.clock)
+        self.reuses = config.on_duplicate == "reuse"
+        self.candidates = Candidates(
+            optimizer=self.optimizer,
+            space=self.space,
+            seed=share.seed,
+            workers=share.workers,
+            batch=share.spec.schedule == "batch",
+            claims=self.reuses,
+            enqueued=[self.space.validate_point(params) for params in config.enqueue],
+            feed=self.feed,
+            claimed=lambda: set(self.store.read("HKEYS", self.store.keys.points(share.session_id))),
+            on_repeat=lambda g: self.say("iteration.repeats_point", g=g),
+        )
+        if share.spec.resume_from and self.optimizer.learns:
+            left_out = self.feed.begin_with(self.space)
+            self.say(
+                "worker.resumes_from", session=share.spec.resume_from, results=len(self.feed.prior), left_out=left_out
+            )
         stored = self.records.reconcile()
-        self.kinds = [_kind(record) for _, record in sorted(stored.items())[:_BROKEN_AFTER]]
+        self.kinds = [_kind(record.get("kind")) for _, record in sorted(stored.items())[:_BROKEN_AFTER]]
         self.say("worker.started", attempt=share.attempt, iterations=share.iterations, recorded=len(stored))
         with Evaluator(
             config.objective.model_dump(mode="json"), share.base, timeout=share.spec.iteration_timeout
@@ -84,51 +110,65 @@ class Worker:
                 continue
             if self._broken():
                 return WorkerExit.BROKEN
-            if self.stopping():
+            if not self._ready(iteration):
                 self.say("worker.stopped", next_iteration=iteration)
                 return WorkerExit.STOPPED
-            params = self._begin(iteration)
-            if params is not None:
-                self._evaluate(evaluator, iteration, params)
+            match self._begin(iteration):
+                case Begun(params):
+                    self._evaluate(evaluator, iteration, json.loads(params))
+                case Enough(failures):
+                    self._give_up(f"max_failures: {failures} iterations of the session have failed")
+                    return WorkerExit.BROKEN
+                case _:  # recorded by an attempt that was thought to be over
+                    continue
+        self._settle()
         self._broken()
+        self.records.close()
         self.say("worker.finished", iterations=self.share.iterations)
         return WorkerExit.DONE
 
-    def _begin(self, iteration: int) -> Params | None:
-        """Settle on an iteration's parameters and store them; None where it is recorded already."""
-        g = self.records.place(iteration).g
-        pending = self.feed.refresh() if self.optimizer.learns else {}
-        for attempt in range(_ASKS):
-            params = self.optimizer.suggest(g, self.feed.results, pending, attempt)
-            answer = self.records.begin(iteration, params, self._point(params))
-            if not isinstance(answer, Taken):
-                return _params(answer)
-        return self._begin_unused(iteration, g)
+    def _ready(self, iteration: int) -> bool:
+        """Wait for what an iteration needs before it begins: room on the disk, and in a batch the rounds before it.
 
-    def _begin_unused(self, iteration: int, g: int) -> Params | None:
-        """Draw a point that nobody has claimed; where none is left, repeat one."""
-        while True:
-            used = set(self.store.read("HKEYS", self.store.keys.points(self.share.session_id)))
-            params = unused_point(self.space, self.share.seed, g, used.__contains__)
-            if params is None:
-                repeated = self.optimizer.suggest(g, self.feed.results, {}, 0)
-                self.say("iteration.repeats_point", iteration=iteration, g=g)
-                return _params(self.records.begin(iteration, repeated, ""))
-            answer = self.records.begin(iteration, params, self._point(params))
-            if not isinstance(answer, Taken):
-                return _params(answer)
+        Returns:
+            False where the worker is told to stop instead.
+        """
+        share = self.share
+        if self.stopping() or not self._settle():
+            return False
+        if share.spec.schedule != "batch" or not self.optimizer.learns:
+            return True
+        first = round_start(self.records.place(iteration).g, share.workers)
+        return self.feed.wait_for_rounds(first, share.workers, self.stopping)
 
-    def _point(self, params: Params) -> str:
-        return self.space.point_key(params) if self.optimizer.unique else ""
+    def _settle(self) -> bool:
+        """Wait until the CSV has what it owes, as there was no room for it; False where told to stop."""
+        why = self.records.settle()
+        if why:
+            self.say("csv.no_room", error=why)
+        while why and not self.stopping():
+            time.sleep(_ROOM.total_seconds())
+            why = self.records.settle()
+        return not why
+
+    def _begin(self, iteration: int) -> Beginning:
+        """Settle on an iteration's parameters and store them."""
+        for params, point in self.candidates.of(self.records.place(iteration).g):
+            answer = self.records.begin(iteration, params, point)
+            if isinstance(answer, Taken) and self.reuses and self.records.find_recorded(answer.g):
+                answer = self.records.begin(iteration, params, "")
+            if not isinstance(answer, Taken):
+                return answer
+        raise AssertionError("the last candidate claims nothing, so it cannot be taken")
 
     def _evaluate(self, evaluator: Evaluator, iteration: int, params: Params) -> None:
         place = self.records.place(iteration)
         self.say("iteration.started", iteration=iteration, g=place.g, params=dict(params))
         identity = Identity(place.session_id, place.worker_id, iteration, place.g, self.share.seed)
-        outcome = evaluator.evaluate(params, identity)
-        self.records.record(iteration, params, outcome)
+        twin = self.records.find_twin(params, place.g) if self.reuses else None
+        outcome = self.records.record(iteration, params, twin or evaluator.evaluate(params, identity))
         if len(self.kinds) < _BROKEN_AFTER:
-            self.kinds.append(outcome.kind or "")
+            self.kinds.append(_kind(outcome.kind))
         self.say(
             "iteration.recorded",
             iteration=iteration,
@@ -142,10 +182,12 @@ class Worker:
         """Whether the first iterations all failed in one and the same way; if so, that becomes the job's verdict."""
         if len(self.kinds) < _BROKEN_AFTER or not self.kinds[0] or len(set(self.kinds)) > 1:
             return False
-        verdict = f"objective broken: the first {_BROKEN_AFTER} iterations all failed with {self.kinds[0]}"
+        self._give_up(f"objective broken: the first {_BROKEN_AFTER} iterations all failed with {self.kinds[0]}")
+        return True
+
+    def _give_up(self, verdict: str) -> None:
         set_verdict(self.store, self.share, verdict)
         self.say("worker.gave_up", reason=verdict)
-        return True
 
 
 def set_verdict(store: BlockingStore, share: Share, verdict: str) -> None:
@@ -153,9 +195,6 @@ def set_verdict(store: BlockingStore, share: Share, verdict: str) -> None:
     store.do(calls.note(store.keys, share.session_id, share.job_id, share.token, {"verdict": verdict}))
 
 
-def _params(answer: Begun | Taken | Recorded) -> Params | None:
-    return json.loads(answer.params) if isinstance(answer, Begun) else None
-
-
-def _kind(record: Mapping[str, str]) -> str:
-    return record.get("kind", "") if record["status"] == "FAILED" else ""
+def _kind(kind: str | None) -> str:
+    """Return how an iteration failed, where that was the objective's doing."""
+    return "" if kind in (None, "disk_full") else kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from orchestrator.domain.session import SessionSpec, restore_session
 from orchestrator.errors import FencedError, NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestrator.store.blocking import BlockingStore
 
 
@@ -26,6 +29,7 @@ class Share:
         workers: how many workers the session was dealt over.
         tuning: the tuning config as it was when the session was submitted, as JSON.
         base: the tuning config's folder.
+        versions: of the interpreter and the packages where the session was checked.
     """
 
     session_id: str
@@ -45,6 +49,7 @@ class Share:
     output_csv: Path
     tuning: str
     base: Path
+    versions: Mapping[str, str]
     spec: SessionSpec
 
 
@@ -82,5 +87,6 @@ def find_share(store: BlockingStore, session_id: str, job_id: str, token: int) -
         output_csv=Path(job.output_csv),
         tuning=fields["tuning"],
         base=Path(job.config_path).resolve().parent,
+        versions=json.loads(fields.get("reproduction") or "{}").get("versions", {}),
         spec=spec,
     )

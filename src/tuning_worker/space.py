@@ -3,47 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from orchestrator.domain.shown import shown
 from orchestrator.errors import UsageError
-from tuning_worker.dimensions import AnyDimension, Scalar, Values
+from tuning_worker.lattice import Lattice, TooManyCombinationsError
+from tuning_worker.written import Scalar
+
+if TYPE_CHECKING:
+    from tuning_worker.constraints import Constraint
+    from tuning_worker.dimensions import AnyDimension
 
 Params: TypeAlias = Mapping[str, Scalar]
 Point: TypeAlias = dict[str, Scalar]
-
-
-@dataclass(frozen=True, slots=True)
-class Lattice:
-    """The product of a few values for each parameter, addressed by number and never written out.
-
-    Point 0 has the first value of each; the last parameter changes fastest, as in `itertools.product`.
-    """
-
-    axes: Mapping[str, Values]
-
-    @property
-    def size(self) -> int:
-        """How many points there are; an int of any length."""
-        return math.prod(len(values) for values in self.axes.values())
-
-    def point(self, index: int) -> Point:
-        """The point of this number (its mixed-radix digits are positions on the axes).
-
-        Raises:
-            IndexError: it is not in 0 … size-1.
-        """
-        if not 0 <= index < self.size:
-            raise IndexError(f"there is no point {index} among {self.size}")
-        digits: list[int] = []
-        for values in reversed(list(self.axes.values())):
-            index, digit = divmod(index, len(values))
-            digits.append(digit)
-        return {name: values[digit] for (name, values), digit in zip(self.axes.items(), reversed(digits), strict=True)}
 
 
 @dataclass(frozen=True)
@@ -52,20 +27,41 @@ class SearchSpace:
 
     Attributes:
         dimensions: by parameter name, in the order of the file.
+        constraints: what must hold between the parameters of every point.
     """
 
     dimensions: Mapping[str, AnyDimension]
+    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dimensions", MappingProxyType(dict(self.dimensions)))
 
+    def make_point(self, choose: Callable[[str, AnyDimension], Scalar]) -> Point:
+        """The point whose parameters, as far as they are active, are chosen one after another."""
+        point: Point = {}
+        for name, dimension in self.dimensions.items():
+            if dimension.is_active(point):
+                point[name] = choose(name, dimension)
+        return point
+
+    def is_allowed(self, point: Params) -> bool:
+        """Whether a point of the dimensions meets the constraints."""
+        return all(constraint.holds(point) for constraint in self.constraints)
+
     def lattice(self) -> Lattice | None:
-        """All points, or None where a dimension is continuous."""
+        """All points, or None: a dimension is continuous, or too much is tied together to count them."""
         axes = {name: values for name, dimension in self.dimensions.items() if (values := dimension.values) is not None}
-        return Lattice(axes) if len(axes) == len(self.dimensions) else None
+        if len(axes) < len(self.dimensions):
+            return None
+        lattice = Lattice(axes, self.dimensions, self.constraints)
+        try:
+            lattice.size  # noqa: B018 - counts
+        except TooManyCombinationsError:
+            return None
+        return lattice
 
     def size(self) -> int | None:
-        """How many points there are, or None where a dimension is continuous."""
+        """How many points there are, or None where `lattice` is None."""
         lattice = self.lattice()
         return None if lattice is None else lattice.size
 
@@ -73,7 +69,7 @@ class SearchSpace:
         """Point number `index` of a space that has a size; the last parameter changes fastest.
 
         Raises:
-            ValueError: a dimension is continuous.
+            ValueError: the space has no size.
             IndexError: the index is not in 0 … size-1.
         """
         lattice = self.lattice()
@@ -86,25 +82,33 @@ class SearchSpace:
 
         A number that has no more than `grid_points` values, because it is a small int or has a `step`, gives all of
         them; a larger one is thinned to evenly spaced values that lie on its steps. Rounding merges equal values.
+        Values that are not active are not varied, and points that break a constraint are left out.
         """
-        return Lattice({name: dimension.grid(grid_points) for name, dimension in self.dimensions.items()})
+        axes = {name: dimension.grid(grid_points) for name, dimension in self.dimensions.items()}
+        return Lattice(axes, self.dimensions, self.constraints)
 
     def validate_point(self, params: Params) -> Point:
         """The same point as this space spells it: its order, ints as int, floats as float, choices as in the file.
 
         Raises:
-            UsageError: a parameter is missing, unknown or outside; all such problems in one sentence each.
+            UsageError: a parameter is missing, unknown, outside or not active; all such problems in one sentence
+                each, or else every constraint that it breaks.
         """
         problems = [f"{name} is no parameter of this search space" for name in params if name not in self.dimensions]
         point: Point = {}
         for name, dimension in self.dimensions.items():
+            is_active = dimension.is_active(point)
             if name not in params:
-                problems.append(f"{name} is missing")
+                problems += [f"{name} is missing"] if is_active else []
                 continue
             try:
                 point[name] = dimension.normalise(params[name])
             except ValueError as error:
                 problems.append(f"{name}: {shown(params[name])} {error}")
+            if not is_active:
+                problems.append(f"{name} is only there when {dimension.described_when()}")
+        if not problems:
+            problems = [_broken(constraint, point) for constraint in self.constraints if not constraint.holds(point)]
         if problems:
             raise UsageError("; ".join(problems))
         return point
@@ -116,3 +120,8 @@ class SearchSpace:
             UsageError: as `validate_point`.
         """
         return json.dumps(self.validate_point(params), sort_keys=True, separators=(",", ":"))
+
+
+def _broken(constraint: Constraint, point: Params) -> str:
+    values = ", ".join(f"{name} is {shown(value)}" for name, value in point.items() if name in constraint.names)
+    return f"{constraint.text} does not hold: {values}"

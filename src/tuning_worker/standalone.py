@@ -51,7 +51,7 @@ def run(options: argparse.Namespace, stop: Callable[[], bool], say: Say) -> int:
     with ExitStack() as stack:
         address = stack.enter_context(open_store(settings))
         keys = Keys(settings.env, settings.key_prefix)
-        store = BlockingStore(address.url, keys, give_up=stop)
+        store = BlockingStore(address.url, keys, give_up=stop, revive=address.revive)
         stack.callback(store.close)
         owner_id = stack.enter_context(_lease(address.url, keys, settings.lease_ttl, stop))
         alone = _Alone(store, submission, settings.retention, owner_id)
@@ -88,6 +88,7 @@ def _submission(options: argparse.Namespace, cwd: Path) -> Submission:
         tuning=answer["tuning"],
         metric=answer["metric"],
         direction=answer["direction"],
+        reproduction=answer["reproduction"],
         cwd=str(cwd),
     )
 

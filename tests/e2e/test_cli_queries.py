@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -116,7 +116,7 @@ def test_results_are_in_order_or_ranked(finished: Cli):
     values = [result["value"] for result in everything["results"] if result["value"] is not None]
     top = finished("results", "demo", "--top", "2", "-o", "json").json["results"]
     assert [result["value"] for result in top] == sorted(values, reverse=True)[:2]
-    by_n = finished("results", "demo", "--metric", "n", "-o", "jsonl").out.splitlines()
+    by_n = finished("results", "demo", "--by", "n", "-o", "jsonl").out.splitlines()
     ns = [json.loads(line)["metrics"].get("n") for line in by_n]
     known = [n for n in ns if n is not None]
     assert ns == [*sorted(known, reverse=True), None, None]  # what failed comes last
@@ -130,20 +130,90 @@ def test_results_for_people(finished: Cli):
 
 
 def test_results_of_a_metric_that_is_not_there(finished: Cli):
-    refused = finished("results", "demo", "--metric", "nope")
+    refused = finished("results", "demo", "--by", "nope")
     assert refused.code == 2
-    assert "it has: n, undefined, value" in refused.err
+    assert "--by nope: the results have no 'nope'; there are: x, n, kind, value, undefined, g, worker_id" in refused.err
+    assert finished("results", "demo", "--where", "x >").code == 2
     assert finished("results", "other").code == 3
+
+
+def test_results_can_be_chosen(finished: Cli):
+    def asked(*args: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in finished("results", "demo", *args, "-o", "jsonl").out.splitlines()]
+
+    everything = asked()
+    low = asked("--where", "x <= 0.5", "--where", "n > 0", "--worker", "worker-2")
+    assert low == [r for r in everything if r["worker_id"] == "worker-2" and r["value"] and r["params"]["x"] <= 0.5]
+    assert {result["status"] for result in asked("--status", "failed")} == {"FAILED"}
+    rising = [result["params"]["n"] for result in asked("--by", "params_n", "--ascending")]
+    assert rising == sorted(rising)
+    shown = finished("results", "demo", "--columns", "g, params_n,value", "--by", "n", "--descending").out.splitlines()
+    assert shown[0].split() == ["g", "params_n", "value"]
+    assert finished("results", "demo", "--where", "x > 7").out == "no recorded iteration is like that\n"
 
 
 def test_best_is_a_piece_of_a_tuning_config_that_loads(finished: Cli):
     best = finished("best", "demo", "-o", "json").json
     fragment = finished("best", "demo").out
     assert f"# The best of session demo: value = {best['value']:.6g} (maximize)" in fragment
+    for proof in (f"(g {best['g']})", "# metrics: value=", "# seed: 42", "# spec hash: "):
+        assert proof in fragment
     objective = '  objective: {kind: python, function: "m:f", metric: value, direction: maximize}\n'
     pinned = load_tuning_config(fragment + objective, "best.yaml").space
     assert {name: each.grid(1)[0] for name, each in pinned.dimensions.items()} == best["params"]
     assert finished("best", "demo", "-o", "quiet").out.startswith("x=0.")
+
+
+def test_a_session_can_be_taken_away_as_a_file(finished: Cli):
+    exported = finished("export", "demo", "--format", "json")
+    assert (exported.code, exported.out) == (0, "demo.json\n"), exported.err
+    document = json.loads(finished.read("demo.json"))
+    results = finished("results", "demo", "-o", "json").json["results"]
+    assert [each["value"] for each in document["iterations"]] == [
+        each["value"] for each in sorted(results, key=lambda each: each["g"])
+    ]
+    assert document["session"]["status"] == "SUCCESS"
+    assert {each["error"] is None for each in document["iterations"]} == {True, False}  # the tracebacks too
+    taken = finished("export", "demo", "--format", "json")
+    assert (taken.code, taken.out) == (5, "")
+    assert "demo.json is there already" in taken.err
+    assert finished("export", "demo", "--format", "json", "--force").code == 0
+    assert finished("export", "nope").code == 3
+    assert finished("export", "demo", "--output", "no/such/x.csv").code == 2
+
+
+def test_a_report_is_one_file_that_shows_no_secret(cli: Cli):
+    cli.write("secret.yaml", cli.read("session.yaml") + "env_vars: {TOKEN: hush-hush}\n")
+    assert cli("run", "secret.yaml", "-o", "quiet").code == 0
+    reported = cli("report", "demo", "--output", "out/page.html")
+    assert (reported.code, reported.out) == (0, "out/page.html\n"), reported.err
+    page = cli.read("out/page.html")
+    assert "6 of 6 recorded, 2 of them failed" in page
+    assert "too\\x1b[31m large" in page  # what a terminal would obey is spelled out
+    assert cli("export", "demo", "--format", "json").code == 0
+    assert "hush-hush" not in page + cli.read("demo.json")
+    nobody = cli("report", "demo", "--open", "--force", "--output", "out/page.html", BROWSER="true", DISPLAY="")
+    assert nobody.code == 0
+
+
+def test_several_objectives_have_a_front(cli: Cli):
+    two = "metrics: {value: maximize, n: minimize}"
+    cli.write("tuning.yaml", cli.read("tuning.yaml").replace("metric: value, direction: maximize", two))
+    assert cli("run", "session.yaml", "--total-iterations", "8", "-o", "quiet").code == 0, cli.read("stderr")
+    results = cli("results", "demo", "-o", "json").json
+    assert results["objectives"] == {"value": "maximize", "n": "minimize"}
+    front = [each for each in results["results"] if each["front"]]
+    assert front
+    for each in front:
+        for other in results["results"]:
+            ours, theirs = each["metrics"], other["metrics"]
+            assert not (theirs and theirs["value"] > ours["value"] and theirs["n"] < ours["n"])
+    shown = cli("results", "demo").out.splitlines()
+    assert shown[0].split()[:7] == ["FRONT", "G", "WORKER", "ITERATION", "STATUS", "value", "n"]
+    assert sum(line.startswith("*") for line in shown) == len(front)
+    documents = list(yaml.safe_load_all(cli("best", "demo").out))
+    assert len(documents) == len(front)
+    assert len(cli("best", "demo", "-o", "json").json["front"]) == len(front)
 
 
 def test_best_and_results_where_there_is_none(cli: Cli):

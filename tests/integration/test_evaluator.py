@@ -293,7 +293,7 @@ def test_a_fork_that_comes_back_does_not_answer_twice(evaluator: Evaluator) -> N
 def test_prints_go_to_the_workers_output(base: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with Evaluator(python(), base) as evaluator:
         assert do(evaluator, "print").status == "SUCCESS"
-        assert capfd.readouterr().out == "x" * 3_000_000 + "\né"
+        assert capfd.readouterr().out == "x" * 3_000_000 + "\né\n"  # what the worker says next is a line of its own
         assert do(evaluator, "noisy").status == "SUCCESS"
 
 
@@ -590,3 +590,27 @@ def test_a_child_that_finds_its_worker_gone_ends_at_once() -> None:
     os.close(reader)
     os.close(writer)
     assert done.returncode == 1
+
+
+# --- what it measured beside its metrics ------------------------------------------------------------------------------
+
+_DAILY = """
+from tuning_worker.objectives.protocol import Measurement
+def f(params):
+    return Measurement({"value": 1.5}, {"2026-01-02": 2, "2026-01-01": -0.1}, %s)
+"""
+
+
+def test_daily_profits_and_their_capital_come_along(base: Path) -> None:
+    (base / "orch_daily.py").write_text(_DAILY % "1000")
+    with Evaluator(python("orch_daily:f"), base) as evaluator:
+        done = do(evaluator, "measure")
+    assert (done.value, done.daily, done.capital) == (1.5, {"2026-01-01": -0.1, "2026-01-02": 2.0}, 1000.0)
+
+
+def test_a_capital_that_is_no_number_fails_the_iteration(base: Path) -> None:
+    (base / "orch_nothing.py").write_text(_DAILY % "float('nan')")
+    with Evaluator(python("orch_nothing:f"), base) as evaluator:
+        done = do(evaluator, "measure")
+    assert (done.status, done.kind, done.daily) == ("FAILED", "bad_output", None)
+    assert done.message == "the capital has no finite number, it has nan"

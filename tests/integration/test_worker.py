@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
@@ -26,108 +25,29 @@ from orchestrator.store.blocking import BlockingStore
 from orchestrator.store.keys import Keys
 from orchestrator.store.opening import open_store
 from orchestrator.store.redis import RedisStore
-from orchestrator.submission import prepare, read_session_file
 from orchestrator.supervisor.supervisor import Supervisor
 from support.sessions import supervisor, until_file
+from support.tuning import TUNING, assert_recorded_once, begin_worker, recorded, rows, submit, write
 from tuning_worker import standalone
 from tuning_worker.config import load_tuning_config
 from tuning_worker.csvfile import IterationCsv
 from tuning_worker.evaluator import Evaluation
+from tuning_worker.feed import Feed
 from tuning_worker.optimizers import make_optimizer
-from tuning_worker.records import Feed, Records
+from tuning_worker.records import Records
 from tuning_worker.share import Share, find_share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from orchestrator.clock import Clock
-    from orchestrator.domain.record import Submission
     from tuning_worker.objectives.protocol import Params
-
-TUNING = """
-tuning:
-  search_space:
-    x: {type: float, bounds: [0.0, 1.0]}
-    n: {type: int, bounds: [1, 5]}
-    c: {type: categorical, choices: [slow, fast]}
-  objective: {kind: python, function: "%s:evaluate", metric: loss, direction: minimize}
-"""
-PLAIN = """
-def evaluate(params):
-    return {"loss": (params["x"] - 0.3) ** 2, "size": params["n"]}
-"""
-
-
-def write(folder: Path, objective: str = PLAIN, tuning: str = TUNING, **fields: Any) -> Path:
-    """Write a session file, its tuning config and its objective; return the session file."""
-    module = f"objective_{uuid4().hex[:8]}"
-    (folder / f"{module}.py").write_text(objective)
-    (folder / "tuning.yaml").write_text(tuning % module)
-    given = {
-        "session_id": f"w-{uuid4().hex[:8]}",
-        "total_iterations": 6,
-        "workers": 2,
-        "optimizer": "random",
-        "config_path": "tuning.yaml",
-        "base_output_csv": "out/s",
-        "seed": 7,  # so that no draw of a random session id decides a test
-        "grace": 20,
-    }
-    path = folder / "session.yaml"
-    path.write_text(json.dumps({**given, **fields}))
-    return path
-
-
-def ready(path: Path, settings: Settings) -> Submission:
-    return prepare(read_session_file(path, {"env": settings.env}), settings, path.parent)
-
-
-async def submit(store: RedisStore, settings: Settings, path: Path) -> str:
-    submission = ready(path, settings)
-    jobs = submission.jobs(lambda: str(uuid4()))
-    session_id = submission.spec.session_id
-    await store.submit(session_id, submission.record(jobs, utc_now()), [job.to_hash() for job in jobs])
-    return session_id
 
 
 async def finish(store: RedisStore, settings: Settings, session_id: str) -> Status:
     async with asyncio.timeout(100), supervisor(store, settings) as made:
         return await made.run_session(session_id)
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = []
-    for path in sorted((folder / "out").glob("*.csv")):
-        with path.open(newline="") as lines:
-            found += csv.DictReader(lines)
-    return found
-
-
-async def recorded(store: RedisStore, session_id: str) -> list[dict[str, Any]]:
-    entries = await store.read("XRANGE", store.keys.results(session_id), "-", "+")
-    return sorted((json.loads(fields["result"]) for _, fields in entries), key=lambda result: int(result["g"]))
-
-
-async def assert_recorded_once(store: RedisStore, session_id: str, folder: Path, total: int) -> None:
-    """The promise: every iteration once, in the store, its stream and the CSV, and all of them say the same."""
-    results = await recorded(store, session_id)
-    assert [result["g"] for result in results] == list(range(total))
-    fields = await store.get_session(session_id)
-    assert int(fields["completed_iterations"]) == total
-    table = {(row["worker_id"], int(row["iteration"])): row for row in rows(folder)}
-    assert len(table) == len(rows(folder)) == total
-    for result in results:
-        row = table[result["worker_id"], result["iteration"]]
-        key = store.keys.iteration("paper", session_id, result["worker_id"], result["iteration"])
-        record = await store.read("HGETALL", key)
-        assert row["status"] == record["status"] == result["status"]
-        assert row["timestamp"] == record["timestamp"] == result["timestamp"]
-        assert row["value"] == record["value"] == ("" if result["value"] is None else str(result["value"]))
-        for name, value in result["params"].items():
-            assert row[f"params_{name}"] == record[f"params_{name}"] == str(value)
-        for name, value in result["metrics"].items():
-            assert row[f"metrics_{name}"] == record[f"metrics_{name}"] == ("" if value is None else str(value))
 
 
 # --- whole sessions ------------------------------------------------------------------------------------------------
@@ -521,6 +441,8 @@ async def test_a_metric_that_appears_late_becomes_a_column(
     ("content", "complaint"),
     [
         ("a,b\n1,2\n", "other columns"),
+        ("a,b\n1,2", "other columns"),
+        ("a list of things to buy", "not a CSV"),
         ("HEADER\nother,worker-1,1,SUCCESS,9999,1.0,0.5,3,fast\n", "belongs to worker-1 of session other"),
         ("HEADER\nSESSION,worker-1,1,SUCCESS,2020-01-01T00:00:00.000Z,1.0,0.5,3,fast\n", "an earlier session"),
         ("HEADER\nSESSION,worker-1,1\n", "damaged"),
@@ -566,15 +488,6 @@ async def test_workers_learn_from_each_other(store: RedisStore, settings: Settin
 
 
 # --- alone ---------------------------------------------------------------------------------------------------------
-
-
-def begin_worker(folder: Path, *more: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    argv = [sys.executable, "-m", "tuning_worker", "--session-id", "alone", "--worker-id", "worker-1"]
-    argv += ["--config", "tuning.yaml", "--mode", "paper", "--env", "local", "--optimizer", "random"]
-    argv += ["--output-csv", "out/alone.csv", *more]
-    given = {"PATH": os.environ["PATH"], "HOME": str(folder), "ORCH_STATE_DIR": str(folder / "state"), **(env or {})}
-    given |= {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-    return subprocess.Popen(argv, cwd=folder, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def alone(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:

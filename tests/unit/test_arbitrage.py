@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from pydantic import ValidationError
 
 from tuning_worker.config import load_tuning_config
 from tuning_worker.market import synth
-from tuning_worker.market.data import load_market
 from tuning_worker.market.engine import simulate
+from tuning_worker.market.feeds.files import SIDES
 from tuning_worker.market.metrics import METRICS
 from tuning_worker.market.parameters import PARAMETERS, Strategy, make_strategy, parameter_problems
+from tuning_worker.market.rows import load_market
+from tuning_worker.market.run import Transfers
 from tuning_worker.market.source import MarketDataError
 from tuning_worker.objectives.arbitrage import ArbitrageSpec
 
@@ -70,10 +74,10 @@ def test_the_shipped_config_loads_checks_and_finds_both_profit_and_loss() -> Non
     assert config.objective.check(SHIPPED.parent, tuple(config.search_space)) == []
     assert config.search_space.keys() == GOOD.keys()
     objective = config.objective.build(SHIPPED.parent)
-    good = objective.evaluate(GOOD)
+    good = objective.evaluate(GOOD).metrics
     assert tuple(good) == METRICS
     assert good["net_pnl"] == pytest.approx(35341.62, abs=0.01)
-    bad = objective.evaluate({**GOOD, "min_spread_pct": 0.05, "exit_spread_pct": -0.2})
+    bad = objective.evaluate({**GOOD, "min_spread_pct": 0.05, "exit_spread_pct": -0.2}).metrics
     assert bad["net_pnl"] is not None
     assert bad["net_pnl"] < -10_000
 
@@ -105,6 +109,55 @@ def test_a_missing_file_is_a_plain_sentence(tmp_path: Path) -> None:
     assert spec().check(tmp_path, ()) == [f"{Path('quotes.parquet').absolute()}: there is no such file"]
     with pytest.raises(MarketDataError, match="it cannot be read: No such file"):
         spec().resolved(tmp_path)
+
+
+def split_up(folder: Path, *, fx: bool = True) -> dict[str, str]:
+    """The folder's market as a file for each feed."""
+    table = parquet.read_table(folder / "quotes.parquet")
+    names = {f"venue_{venue}": [f"{side}_{venue}" for side in SIDES] for venue in "ab"} | {"fx": ["fx", "fx"]}
+    for name, columns in names.items():
+        feed = {"local_ts": table["ts"]} | {side: table[column] for side, column in zip(SIDES, columns, strict=False)}
+        parquet.write_table(pa.table(feed), folder / f"{name}.parquet")
+    return {name: f"{name}.parquet" for name in names if fx or name != "fx"}
+
+
+def test_separate_feeds_are_the_market_that_their_rows_are(folder: Path) -> None:
+    data = split_up(folder)
+    assert spec(data=data).check(folder, tuple(GOOD)) == []
+    assert spec(data=data).find_days(folder) == spec().find_days(folder)
+    assert spec(data=data).build(folder).evaluate(GOOD) == spec().build(folder).evaluate(GOOD)
+
+
+def test_the_snapshot_of_feeds_holds_what_they_held(folder: Path) -> None:
+    written = spec(data=split_up(folder))
+    snapshot = json.loads(json.dumps(written.resolved(folder)))
+    assert snapshot["data"]["fx"] == str(folder / "fx.parquet")
+    assert snapshot["data"].keys() >= {"venue_a_sha256", "venue_b_sha256", "fx_sha256"}
+    again = ArbitrageSpec.model_validate(snapshot)
+    assert again.resolved(Path("/")) == snapshot
+    table = parquet.read_table(folder / "fx.parquet")
+    parquet.write_table(table.slice(1), folder / "fx.parquet")
+    assert again.check(Path("/"), ())[0].endswith(
+        "it has changed since the session was submitted; submit a new session"
+    )
+    assert again.resolved(Path("/"))["data_sha256"] != snapshot["data_sha256"]
+    (folder / "fx.parquet").unlink()
+    assert again.check(Path("/"), ()) == [f"{folder / 'fx.parquet'}: there is no such file"]
+
+
+def test_where_the_data_come_from_is_kept(folder: Path) -> None:
+    assert spec().resolved(folder)["data_origin"].startswith("synthetic, made by tuning-worker synth")
+    assert spec(data=split_up(folder, fx=False)).resolved(folder)["data_origin"] is None
+
+
+def test_what_cannot_be_traded_on_is_refused_before_anything_runs(folder: Path) -> None:
+    table = parquet.read_table(folder / "quotes.parquet")
+    bids = table["bid_a"].to_pylist()
+    bids[7] *= 2
+    parquet.write_table(table.set_column(1, "bid_a", pa.array(bids)), folder / "quotes.parquet")
+    (told,) = spec().check(folder, ())
+    assert told.startswith(f"{folder / 'quotes.parquet'}: row 8, column bid_a:")
+    assert told.endswith("is above ask_a: the quote is crossed")
 
 
 def test_the_check_names_what_the_strategy_does_not_know(folder: Path) -> None:
@@ -159,29 +212,29 @@ def test_what_makes_no_sense_is_refused(changes: dict[str, Any], expected: str) 
 
 def test_capital_is_spread_over_money_and_coins_where_no_balance_is_given(folder: Path) -> None:
     quiet = {"min_spread_pct": 99.0}
-    whole = spec(capital=4e6).build(folder)._venues
+    whole = spec(capital=4e6).build(folder)._tune[1]
     market = load_market(folder / "quotes.parquet")
-    bid_a, bid_b, ask_a, ask_b = market.cells[:4, 0]
+    (bid_a, ask_a), (bid_b, ask_b), (rate, _) = market.opening()
     assert whole[0].quote == 1e6
     assert whole[0].base == pytest.approx(1e6 / ((bid_a + ask_a) / 2))
-    assert whole[1].quote == pytest.approx(1e6 / market.cells[8, 0])
-    assert whole[1].base == pytest.approx(1e6 / market.cells[8, 0] / ((bid_b + ask_b) / 2))
+    assert whole[1].quote == pytest.approx(1e6 / rate)
+    assert whole[1].base == pytest.approx(1e6 / rate / ((bid_b + ask_b) / 2))
     given = spec(venue_a={"fee_bps": 0, "latency_ms": 0, "quote": 0, "base": 0}).build(folder)
-    assert (given._venues[0].quote, given._venues[0].base) == (0, 0)
-    assert given.evaluate(quiet)["trades"] == 0
+    assert (given._tune[1][0].quote, given._tune[1][0].base) == (0, 0)
+    assert given.evaluate(quiet).metrics["trades"] == 0
 
 
 def test_fixed_parameters_hold_unless_suggested(folder: Path) -> None:
     objective = spec(fixed={"min_spread_pct": 99}).build(folder)
-    assert objective.evaluate({})["orders"] == 0
-    assert objective.evaluate({"min_spread_pct": 0.05})["orders"] != 0
+    assert objective.evaluate({}).metrics["orders"] == 0
+    assert objective.evaluate({"min_spread_pct": 0.05}).metrics["orders"] != 0
 
 
 def test_default_size_bounds_what_can_be_traded(tmp_path: Path) -> None:
     columns = {name: values for name, values in synth.synthesize(5, 6000).items() if "size" not in name}
     synth.write(tmp_path / "quotes.parquet", columns, seed=5)
     params = {"min_spread_pct": 0.05, "order_size_krw": 1e5}
-    unlimited, tiny = (spec(**size).build(tmp_path).evaluate(params) for size in ({}, {"default_size": 1e-4}))
+    unlimited, tiny = (spec(**size).build(tmp_path).evaluate(params).metrics for size in ({}, {"default_size": 1e-4}))
     assert (tiny["turnover"] or 0) < (unlimited["turnover"] or 0) / 5
 
 
@@ -192,16 +245,64 @@ def test_parameters_are_translated_into_the_engines_units() -> None:
     given = {
         "min_spread_pct": 0.2,
         "exit_spread_pct": -0.1,
+        "mean_window_ms": 1e6,
+        "entry_deviations": 2,
+        "exit_deviations": -1,
         "slippage_bps": 5,
         "order_size_usd": 100,
         "min_order_usd": 10,
         "max_position_usd": 1000,
+        "transfer_position_usd": 500,
         "max_daily_loss_usd": 50,
+        "max_daily_notional_usd": 9000,
+        "max_trades_per_hour": 7,
         "cooldown_ms": 1500,
         "max_holding_ms": 60000,
+        "max_losses": 3,
+        "max_fx_jump_bps": 20,
+        "pause_ms": 5000,
+        "max_quote_age_ms": 250,
+        "max_fx_age_ms": 9999,
     }
-    assert len(given) == len(PARAMETERS)
-    assert make_strategy(given, "usd", 1.0) == Strategy(0.002, -0.001, 0.0005, 100, 10, 1000, 50, 1500, 60000)
+    assert len(given) == sum(not parameter.instead_of for parameter in PARAMETERS)
+    assert make_strategy(given, "usd", 1.0) == Strategy(
+        min_edge=0.002,
+        exit_edge=-0.001,
+        tolerance=0.0005,
+        order_size=100,
+        min_order=10,
+        max_position=1000,
+        max_daily_loss=50,
+        cooldown_ms=1500,
+        max_holding_ms=60000,
+        mean_window_ms=1e6,
+        entry_deviations=2,
+        exit_deviations=-1,
+        transfer_position=500,
+        max_daily_notional=9000,
+        max_trades_per_hour=7,
+        max_losses=3,
+        max_fx_jump=0.002,
+        pause_ms=5000,
+        max_quote_age_ms=250,
+        max_fx_age_ms=9999,
+    )
+
+
+def test_edges_may_be_given_in_basis_points(folder: Path) -> None:
+    one = make_strategy({"entry_edge_bps": 25, "exit_edge_bps": -5}, "usd", 1.0)
+    assert one == make_strategy({"min_spread_pct": 0.25, "exit_spread_pct": -0.05}, "usd", 1.0)
+    same = "entry_edge_bps and min_spread_pct say the same: keep one"
+    assert spec(fixed={"min_spread_pct": 1}).check(folder, ("entry_edge_bps",)) == [same]
+    assert same in complaint(fixed={"min_spread_pct": 1, "entry_edge_bps": 100})
+
+
+def test_terms_are_translated_into_the_engines_units(folder: Path) -> None:
+    venue = {"fee_bps": 5, "latency_ms": 0.25, "impact_ticks": 2, "tick": 0.5}
+    objective = spec(venue_b=venue, transfers={"delay_ms": 5, "coin_fee": 0.1, "money_fee_bps": 3}).build(folder)
+    assert (objective._tune[1][1].adverse, objective._tune[1][1].latency_ms) == (1.0, 0.25)
+    assert objective._transfers == Transfers(5, 0.1, 0.0003)
+    assert "impact_ticks needs tick, the size of one" in complaint(venue_b={**venue, "tick": 0})
 
 
 def test_what_is_not_given_has_its_default() -> None:
@@ -228,8 +329,8 @@ real = pytest.mark.skipif(not REAL.exists(), reason="the real quotes, which may 
 @real
 def test_real_quotes_show_what_their_readme_says() -> None:
     market = load_market(REAL)
-    assert market.rows == 20_969
-    bid_a, bid_b, ask_a, ask_b = market.cells[:4]
+    assert market.events == 2 * 20_969
+    (bid_a, bid_b), (ask_a, ask_b) = (market.cells[cell].reshape(-1, 2).T for cell in (0, 1))
     mid = (bid_a + ask_a + bid_b + ask_b) / 4
     best = np.maximum(bid_b - ask_a, bid_a - ask_b) / mid * 1e4
     for above, percent in ((0, 42.8), (5, 16.6), (10, 11.0), (15, 6.75), (20, 3.5), (30, 0.82), (50, 0.09)):
@@ -245,7 +346,7 @@ def test_hitting_every_row_that_pays_once_earns_what_the_readme_says() -> None:
     strategy = make_strategy(
         {"min_spread_pct": 0, "exit_spread_pct": 99, "order_size_usd": 1e9, "max_position_usd": 1e12}, "usd", 1
     )
-    run = simulate(objective._market, objective._venues, strategy)
+    run = simulate(*objective._tune, strategy)
     assert sum(run.cash) == pytest.approx(954, abs=1)
     assert run.coins[0] > 0  # all of it bought at Binance.US and sold at Coinbase
     assert sum(run.coins) == pytest.approx(0, abs=1e-9)
@@ -254,8 +355,8 @@ def test_hitting_every_row_that_pays_once_earns_what_the_readme_says() -> None:
 @real
 def test_real_quotes_pay_in_the_crisis_only() -> None:
     params = {"min_spread_pct": 0.01, "slippage_bps": 10, "order_size_usd": 2000, "max_position_usd": 20_000}
-    crisis = spec(**REAL_COSTS, from_day="2023-03-11", to_day="2023-03-14").build(Path("/")).evaluate(params)
-    calm = spec(**REAL_COSTS, to_day="2023-03-10").build(Path("/")).evaluate(params)
+    crisis = spec(**REAL_COSTS, from_day="2023-03-11", to_day="2023-03-14").build(Path("/")).evaluate(params).metrics
+    calm = spec(**REAL_COSTS, to_day="2023-03-10").build(Path("/")).evaluate(params).metrics
     assert (crisis["entries"] or 0) > 20
     assert calm["orders"] == 0
     assert calm["net_pnl"] == 0

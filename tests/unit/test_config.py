@@ -78,24 +78,27 @@ tuning:
   objective: {kind: pyton, function: "m:f"}
 """
     assert problems(wrong) == [
-        "t.yaml:2:11: tuning.method: must be one of bayesian, grid, random; did you mean 'grid'? (got 'gird')",
+        (
+            "t.yaml:2:11: tuning.method: must be one of bayesian, cmaes, gp, grid, nsga2, qmc, random; "
+            "did you mean 'grid'? (got 'gird')"
+        ),
         "t.yaml:3:9: tuning.seed: must be at least 0 (got -1)",
         "t.yaml:4:16: tuning.grid_points: must be at least 1 (got 0)",
         (
             "t.yaml:5:3: tuning.optimiser: unknown key (got 'grid'); the keys here are "
-            "method, seed, grid_points, search_space, objective"
+            "method, seed, grid_points, search_space, constraints, objective, enqueue, on_duplicate, evaluation"
         ),
         (
             "t.yaml:7:5: tuning.search_space.9lives: a parameter's name is made of letters, digits and _, "
             "and does not start with a digit (got '9lives')"
         ),
         (
-            "t.yaml:8:15: tuning.search_space.b.type: must be float, int or categorical (got 'flaot'); "
+            "t.yaml:8:15: tuning.search_space.b.type: must be float, int, categorical or fixed (got 'flaot'); "
             "did you mean 'float'?"
         ),
         (
             "t.yaml:9:30: tuning.search_space.c.bounds: the first of the bounds must be below the second "
-            "(a fixed value is a categorical with one choice)"
+            "(for a fixed value write the value alone)"
         ),
         (
             "t.yaml:10:43: tuning.search_space.d.step: step does not reach the upper bound: the last value below "

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import math
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numba
+import numpy as np
 import pytest
 
-from tuning_worker.market import engine, kernel
-from tuning_worker.market.data import make_market
+from tuning_worker.market import engine
+from tuning_worker.market.data import Quotes, merge
 from tuning_worker.market.parameters import Strategy
-from tuning_worker.market.run import Venue
+from tuning_worker.market.rows import make_market
+from tuning_worker.market.run import Transfers, Venue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
     from tuning_worker.market.data import Market
     from tuning_worker.market.run import Run
 
@@ -39,17 +45,28 @@ B_DEAR = (99.0, 101.0, 103.0, 104.0)
 A_DEAR = (99.0, 101.0, 96.0, 97.0)
 
 
-@pytest.fixture(autouse=True, params=["compiled", "interpreted"])
-def _kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run each test on the machine code and on the same source without numba: they must agree, bit for bit."""
-    if request.param == "interpreted":
-        monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
-        spec = importlib.util.spec_from_file_location("interpreted_kernel", kernel.__file__)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        monkeypatch.setattr(engine, "kernel", module)
+MODULES = ("caching", "layout", "prices", "legs", "inventory", "premium", "decisions", "play")
+
+
+@pytest.fixture(scope="module", params=["compiled", "interpreted"])
+def kernel(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """The machine code, and the same source without numba."""
+    name = "tuning_worker.market.kernel"
+    if request.param == "compiled":
+        yield importlib.import_module(f"{name}.play")
+        return
+    spelled = [f"{name}.{module}" for module in MODULES]
+    compiled = {module: sys.modules.pop(module, None) for module in spelled}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numba.config, "DISABLE_JIT", 1)
+        yield importlib.import_module(spelled[-1])
+    sys.modules |= {module: code for module, code in compiled.items() if code}
+
+
+@pytest.fixture(autouse=True)
+def _kernel(kernel: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test on both: they must agree, bit for bit."""
+    monkeypatch.setattr(engine, "play", kernel)
 
 
 def market(*rows: tuple[float, ...], ts: list[int] | None = None, **columns: Any) -> Market:
@@ -60,11 +77,18 @@ def market(*rows: tuple[float, ...], ts: list[int] | None = None, **columns: Any
 
 
 def play(quotes: Market, a: Venue = FREE, b: Venue = FREE, **strategy: float) -> Run:
-    return engine.simulate(quotes, (a, b), replace(EAGER, **strategy), log=True)
+    """Run it, with the events of the log as rows."""
+    run = engine.simulate(quotes, (a, b), replace(EAGER, **strategy), log=True)
+    feeds = 3 if quotes.has_rate else 2
+    return replace(
+        run,
+        order_log=tuple(replace(order, event=order.event // feeds) for order in run.order_log),
+        fill_log=tuple(replace(fill, event=fill.event // feeds) for fill in run.fill_log),
+    )
 
 
 def fills(run: Run) -> list[tuple[int, int, float, float]]:
-    return [(fill.row, fill.venue, fill.quantity, fill.price) for fill in run.fill_log]
+    return [(fill.event, fill.venue, fill.quantity, fill.price) for fill in run.fill_log]
 
 
 def sizes(count: int, size: float, **changed: list[float]) -> dict[str, Any]:
@@ -267,7 +291,7 @@ def test_an_order_size_of_nothing_trades_nothing() -> None:
 
 def test_after_an_entry_the_next_waits_for_the_cooldown() -> None:
     run = play(market(B_DEAR, B_DEAR, B_DEAR, B_DEAR), cooldown_ms=2000)
-    assert [order.row for order in run.order_log] == [0, 2]
+    assert [order.event for order in run.order_log] == [0, 2]
     assert rejections(run) == {"cooldown": 2}
 
 
@@ -276,7 +300,7 @@ def test_a_position_is_traded_back_when_that_pays_enough() -> None:
     edge = 103.5 / 104 - 1
     rows = market(B_DEAR, LEVEL, back)
     run = play(rows, exit_edge=edge)
-    assert [(order.row, order.kind, order.venue) for order in run.order_log] == [(0, "entry", 0), (2, "exit", 1)]
+    assert [(order.event, order.kind, order.venue) for order in run.order_log] == [(0, "entry", 0), (2, "exit", 1)]
     assert (run.entries, run.exits, run.wins) == (1, 1, 1)
     assert run.order_log[1].quantity == pytest.approx(100 / 104)
     assert play(rows, exit_edge=math.nextafter(edge, 1)).exits == 0
@@ -293,9 +317,19 @@ def test_the_other_position_is_traded_back_the_other_way() -> None:
     assert [(order.kind, order.venue) for order in run.order_log] == [("entry", 1), ("exit", 0)]
 
 
+@pytest.mark.parametrize(
+    ("there", "back"), [(A_DEAR, (99.0, 101.0, 103.0, 104.0)), (B_DEAR, (99.0, 101.0, 96.0, 97.1))]
+)
+def test_an_exit_is_seen_after_quiet_rows(there: tuple[float, ...], back: tuple[float, ...]) -> None:
+    wide = [(90.0 + step, 110.0 + step, 90.0 + step, 110.0 + step) for step in range(3)]
+    edge = 103 / 101 - 1 if there is A_DEAR else 99 / 97.1 - 1
+    run = play(market(there, *wide, back), min_edge=edge + 1e-4 if there is A_DEAR else 0.0197, exit_edge=edge)
+    assert [(order.event, order.kind) for order in run.order_log] == [(0, "entry"), (4, "exit")]
+
+
 def test_what_is_held_too_long_is_traded_back_at_any_price() -> None:
     run = play(market(B_DEAR, *[LEVEL] * 4), max_holding_ms=2000)
-    assert [(order.row, order.kind) for order in run.order_log] == [(0, "entry"), (3, "exit")]
+    assert [(order.event, order.kind) for order in run.order_log] == [(0, "entry"), (3, "exit")]
     assert run.wins == 1
 
 
@@ -310,7 +344,7 @@ def test_the_days_loss_limit_stops_entries_until_midnight() -> None:
     ts = [0, 1000, 2000, DAY - 1, DAY]
     run = play(market(B_DEAR, *[B_DEAR] * 4, ts=ts), max_daily_loss=3.0)
     # Each entry is marked two below what it cost at once, at A's bid.
-    assert [order.row for order in run.order_log] == [0, 1, 4]
+    assert [order.event for order in run.order_log] == [0, 1, 4]
     assert rejections(run) == {"loss_limit": 2}
     assert run.daily == (-4.0, -2.0)
 
@@ -319,7 +353,7 @@ def test_the_loss_limit_is_seen_on_quiet_rows_too() -> None:
     dip = (90.0, 101.0, 100.0, 104.0)
     moved = (98.0, 101.0, 98.0, 101.0)  # both venues quote anew, so that no used size keeps the engine busy
     run = play(market(B_DEAR, moved, LEVEL, dip, LEVEL, B_DEAR), max_daily_loss=5.0)
-    assert [order.row for order in run.order_log] == [0]
+    assert [order.event for order in run.order_log] == [0]
     assert rejections(run) == {"loss_limit": 1}
 
 
@@ -400,3 +434,240 @@ def test_what_prices_did_on_days_left_out_belongs_to_nobody() -> None:
 
 def test_the_engine_warms_up() -> None:
     engine.warm_up()
+
+
+# --- feeds of their own ----------------------------------------------------------------------------------------------
+
+MS = 1_000_000
+
+
+def feed(*events: tuple[float, ...], size: float = math.inf) -> Quotes:
+    """Events of (local ms, exchange ms, bid, ask), or of more: ms, ms, then bid, ask, bid size, ask size by level."""
+    cells = [[*event[2:], size, size] if len(event) == 4 else event[2:] for event in events]
+    times = np.array([event[:2] for event in events]) * MS
+    return Quotes(times[:, 0].astype(np.int64), times[:, 1].astype(np.int64), np.array(cells, dtype=np.float64).T)
+
+
+def events(quotes: Market, a: Venue = FREE, b: Venue = FREE, *, fee: Transfers = Transfers(), **strategy: float) -> Run:  # noqa: B008 - it is frozen
+    return engine.simulate(quotes, (a, b), replace(EAGER, **strategy), fee, log=True)
+
+
+def test_a_leg_fills_at_its_own_venues_first_quote_by_exchange_time_and_that_is_known_when_it_arrives() -> None:
+    late = replace(FREE, latency_ms=10)
+    a = feed((1, 1, 99, 101), (12, 12, 98, 100), (40, 40, 98, 100))
+    # Decided at 5, due at 15: the quote of 14 is known after that and is still too old, that of 16 is it.
+    b = feed((5, 3, 103, 104), (17, 14, 110, 111), (30, 16, 102, 104), (35, 31, 90, 91))
+    run = events(merge(a, b), late, late, tolerance=0.1)
+    assert [(order.event, order.kind) for order in run.order_log][:1] == [(1, "entry")]
+    assert fills(run)[:2] == [(4, 1, -1.0, 102.0), (6, 0, 1.0, 100.0)]
+    assert run.exposure_seconds == pytest.approx(0.010)  # from 30, when the sale was known, to 40
+    assert rejections(run) == {"in_flight": 4}
+
+
+def test_a_venue_whose_clock_is_ahead_fills_at_no_quote_that_was_seen() -> None:
+    late = replace(FREE, latency_ms=10)
+    a, b = feed((1, 31, 99, 101), (50, 80, 99, 102)), feed((5, 35, 103, 104), (60, 90, 102, 104))
+    run = events(merge(a, b), late, late, tolerance=0.1)
+    assert [fill[0] for fill in fills(run)] == [2, 3]
+
+
+def test_at_zero_latency_only_the_venue_that_quotes_fills_at_once() -> None:
+    a, b = feed((1, 1, 99, 101), (9, 9, 99, 100.5)), feed((5, 5, 103, 104))
+    assert fills(events(merge(a, b)))[:2] == [(1, 1, -1.0, 103.0), (2, 0, 1.0, 100.5)]
+    # A quote that was under way is not of the moment of the decision.
+    assert fills(events(merge(a, feed((5, 4, 103, 104))))) == [(2, 0, 1.0, 100.5)]
+
+
+def test_nothing_is_decided_until_all_is_quoted_in_the_stretch() -> None:
+    a, b = feed((1, 1, 99, 101), (11, 11, 99, 101)), feed((2, 2, 99, 101), (15, 15, 103, 104))
+    assert [order.event for order in events(merge(a, b, breaks=[10 * MS])).order_log] == [3]
+    a, b = feed((1, 1, 99, 101), (20, 20, 99, 101)), feed((2, 2, 99, 101), (15, 15, 103, 104))
+    assert [order.event for order in events(merge(a, b, breaks=[10 * MS])).order_log] == [3]
+    with_rate = merge(feed((1, 1, 99, 101)), feed((2, 2, 103, 104)), feed((3, 3, 1, 1)))
+    assert [order.event for order in events(with_rate).order_log] == [2]
+
+
+DEEP_A = (1, 1, 99, 101, 1, 0.5, 98, 102, 1, 2)
+"""Asks: half a coin at 101, two at 102."""
+DEEP_B = (5, 5, 104, 105, 0.75, 1, 103, 106, 0.5, 1)
+"""Bids: three quarters at 104, half a coin at 103."""
+
+
+def test_the_book_is_walked_as_deep_as_it_pays() -> None:
+    late = replace(FREE, latency_ms=1)
+    books = merge(feed(DEEP_A, (7, 7, *DEEP_A[2:])), feed(DEEP_B, (8, 8, *DEEP_B[2:])))
+    run = events(books, late, late, tolerance=0.1, order_size=1000.0, min_edge=0.015)
+    # 101 -> 104 half a coin, 102 -> 104 a quarter; 102 -> 103 earns less than 1.5 %.
+    assert run.order_log[0].quantity == 0.75
+    assert fills(run)[:3] == [(2, 0, 0.5, 101.0), (2, 0, 0.25, 102.0), (3, 1, -0.75, 104.0)]
+    assert run.slippage == 0.25
+    deeper = events(books, late, late, tolerance=0.1, order_size=1000.0, min_edge=0.009)
+    assert deeper.order_log[0].quantity == 1.25
+    assert fills(deeper)[2:4] == [(3, 1, -0.75, 104.0), (3, 1, -0.5, 103.0)]
+    assert deeper.wins == 1
+    # The limits of the legs keep the order from going deeper than they would fill.
+    assert events(books, late, late, order_size=1000.0, min_edge=0.009).order_log[0].quantity == 0.5
+
+
+def test_used_levels_stay_used_until_the_venue_quotes_anew() -> None:
+    same_b = (9, 9, *DEEP_B[2:])
+    books = merge(feed(DEEP_A, (6, 6, *DEEP_A[2:])), feed(DEEP_B, same_b))
+    run = events(books, tolerance=0.1, order_size=1000.0, min_edge=0.005)
+    # Decided at 5, where B's leg fills at once and takes both of its levels; A's fills at 6.
+    assert fills(run) == [(1, 1, -0.75, 104.0), (1, 1, -0.5, 103.0), (2, 0, 0.5, 101.0), (2, 0, 0.75, 102.0)]
+    assert rejections(run) == {"no_size": 2}
+
+
+def test_ticks_worsen_a_price_and_the_edge() -> None:
+    two_ticks = replace(FREE, adverse=0.02, fee=0.001)
+    run = play(market(B_DEAR), two_ticks, tolerance=0.1)
+    assert fills(run) == [(0, 0, 1.0, 101.02), (0, 1, -1.0, 103.0)]
+    assert run.order_log[0].edge == pytest.approx(103 / (101.02 * 1.001) - 1)
+    assert run.slippage == pytest.approx(0.02)
+    run = play(market(A_DEAR), two_ticks, tolerance=0.1)
+    assert run.order_log[0].edge == pytest.approx((99 - 0.02) * 0.999 / 97 - 1)
+    assert run.capital == pytest.approx(2_000 + 10 * (99 - 0.02) * 0.999 + 10 * 96)
+
+
+# --- limits and breakers ---------------------------------------------------------------------------------------------
+
+
+def test_so_many_trades_an_hour_and_no_more() -> None:
+    ts = [0, 1000, 2000, 3_600_000, 3_600_001]
+    run = play(market(*[B_DEAR] * 5, ts=ts), max_trades_per_hour=2.0)
+    assert [order.event for order in run.order_log] == [0, 1, 3]
+    assert rejections(run) == {"trade_limit": 2}
+
+
+def test_the_days_notional_stops_entries_until_midnight() -> None:
+    ts = [0, 1000, 2000, DAY]
+    run = play(market(*[B_DEAR] * 4, ts=ts), max_daily_notional=300.0)
+    assert [order.event for order in run.order_log] == [0, 1, 3]  # each is of 204
+    assert rejections(run) == {"notional_limit": 1}
+
+
+def test_losing_entries_in_a_row_stop_entries_for_a_while() -> None:
+    late = replace(FREE, latency_ms=1000)
+    row = [B_DEAR, (99.0, 101.0, 100.0, 104.0)]  # gone when the order arrives
+    quotes = market(*row, *row, *row, *row, *row)
+    run = play(quotes, late, late, tolerance=0.1, max_losses=2.0, pause_ms=2500.0)
+    assert [order.event for order in run.order_log] == [0, 2, 6, 8]
+    assert rejections(run) == {"losses": 1}
+    assert run.wins == 0
+
+
+def test_a_leg_alone_is_a_loss_and_none_at_all_is_not() -> None:
+    late = replace(FREE, latency_ms=1000)
+    gone, moved = (99.0, 101.0, 100.0, 104.0), (105.0, 107.0, 100.0, 104.0)
+    once = {"max_losses": 1.0, "pause_ms": math.inf}
+    assert rejections(play(market(B_DEAR, gone, LEVEL, B_DEAR), late, late, **once)) == {"losses": 1}
+    neither = play(market(B_DEAR, moved, B_DEAR, LEVEL), late, late, **once, min_edge=0.015)
+    assert (neither.missed, neither.orders) == (3, 2)
+
+
+def test_old_quotes_are_not_entered_on() -> None:
+    a, b = feed((1, 1, 99, 101), (30, 30, 99, 101)), feed((5, 5, 103, 104), (20, 6, 103, 104), (31, 31, 103, 104))
+    run = events(merge(a, b), max_quote_age_ms=10.0)
+    assert [order.event for order in run.order_log] == [1, 4]
+    assert rejections(events(merge(a, b), replace(FREE, quote=0.0), max_quote_age_ms=10.0)) == {
+        "no_quote": 2,
+        "stale": 2,
+    }
+    rates = feed((0, 0, 1, 1))
+    assert rejections(events(merge(a, b, rates), max_fx_age_ms=4.0))["stale"] == 4
+    assert events(merge(a, b, rates), max_fx_age_ms=5.0).order_log[0].event == 2
+
+
+def test_a_rate_that_jumps_stops_entries_for_a_while() -> None:
+    a = feed((1, 1, 99, 101))
+    b = feed((5, 5, 99, 101), (20, 20, 103, 104), (31, 31, 103, 105))
+    rates = feed((0, 0, 1, 1), (10, 10, 1.002, 1.004))
+    run = events(merge(a, b, rates), max_fx_jump=0.002, pause_ms=20.0)
+    assert rejections(run) == {"fx_jump": 1}
+    assert [order.event for order in run.order_log] == [5]
+    assert events(merge(a, b, rates), max_fx_jump=0.0031, pause_ms=20.0).order_log[0].event == 4
+
+
+def test_rates_that_change_on_quiet_moments_are_not_forgotten() -> None:
+    a = feed((1, 1, 99, 101), (50, 50, 99, 101))
+    b = feed((2, 2, 99, 101), (40, 40, 99, 101), (60, 60, 103, 104))
+    rates = feed((3, 3, 1, 1), (10, 10, 1.001, 1.002), (20, 20, 1.01, 1.02))
+    run = events(merge(a, b, rates), max_fx_age_ms=40.0)
+    assert run.order_log[0].edge == pytest.approx(103 * 1.01 / 101 - 1)
+    assert rejections(events(merge(a, b, rates), max_fx_age_ms=39.0)) == {"stale": 1}
+
+
+# --- transfers -------------------------------------------------------------------------------------------------------
+
+
+def test_inventory_goes_back_at_a_cost_and_arrives_later() -> None:
+    poor = replace(FREE, quote=101.0)
+    rates: dict[str, Any] = {"fx_bid": [0.5] * 4, "fx_ask": [0.5] * 4}
+    rows = market(*[(99.0, 101.0, 206.0, 208.0)] * 4, **rates)
+    quotes = replace(rows, cells=rows.cells)
+    run = events(quotes, poor, fee=Transfers(2000, coin_fee=0.1, money_fee=0.01), transfer_position=100.0)
+    entry, back, again = run.order_log[:3]
+    assert (entry.event, entry.kind) == (2, "entry")
+    # One coin was bought at A for 101; at the next moment it and half the fee go to B, and what it is worth there to A.
+    assert (back.event, back.kind, back.venue) == (5, "transfer", 0)
+    assert back.quantity == pytest.approx(1.05)
+    assert back.edge == pytest.approx(1.05 * 207)
+    assert again.event == 11  # when the money has arrived at A
+    assert rejections(run) == {"no_quote": 2}
+    assert run.transfers == 1
+    assert run.transfer_costs == pytest.approx(0.1 * 100 + 0.01 * 1.05 * 207 / 2)
+    assert run.coins[0] == pytest.approx(again.quantity - 0.05)
+
+
+def test_the_other_way_money_is_changed_at_the_ask() -> None:
+    rates: dict[str, Any] = {"fx_bid": [0.5] * 2, "fx_ask": [0.6] * 2}
+    run = events(market(*[(70.0, 72.0, 103.0, 104.0)] * 2, **rates), transfer_position=70.0)
+    transfer = run.order_log[1]
+    assert (transfer.kind, transfer.venue) == ("transfer", 1)
+    assert transfer.edge == pytest.approx(71 * transfer.quantity)  # leaves A in its own currency
+    assert run.transfer_costs == pytest.approx(transfer.edge - transfer.edge / 0.6 * 0.55)
+
+
+def test_a_transfer_that_its_fee_would_eat_is_not_made() -> None:
+    run = play(market(B_DEAR, LEVEL, LEVEL), transfer_position=50.0)
+    assert run.transfers == 1
+    quotes = market(B_DEAR, LEVEL, LEVEL)
+    assert events(quotes, fee=Transfers(0, coin_fee=3.0), transfer_position=50.0).transfers == 0
+
+
+# --- the mean premium ------------------------------------------------------------------------------------------------
+
+
+def standing(*premiums: float, hold: int = 120) -> Market:
+    """B at 100, and A above it by some percent for a while, then by each of those given; a row a second."""
+    levels = [2.0 + 0.1 * (index % 2) for index in range(hold)] + list(premiums)
+    rows = [(100.0 + level, 100.0 + level, 100.0, 100.0) for level in levels]
+    return market(*rows)
+
+
+def test_a_standing_premium_is_no_opportunity_but_a_deviation_from_it_is() -> None:
+    quotes = standing(3.5, 2.05, 2.05)
+    assert play(quotes, min_edge=0.005).order_log[0].event == 0
+    run = play(quotes, min_edge=0.005, exit_edge=-0.001, mean_window_ms=100_000.0)
+    assert [(order.event, order.kind, order.venue) for order in run.order_log] == [(120, "entry", 1), (121, "exit", 0)]
+    assert run.order_log[0].edge == pytest.approx(103.5 / (100 * 1.0205) - 1, abs=1e-6)
+    assert run.net_pnl == pytest.approx((3.5 - 2.05) * 100 / 103.5)
+    assert run.wins == 2
+
+
+def test_thresholds_may_be_in_standard_deviations() -> None:
+    # The premium is 2 % and 2.1 % in turn: a mean of 2.05 %, a standard deviation of 0.05 % (with ddof 1 a bit more).
+    quotes = standing(2.25, 2.05)
+    window = {"mean_window_ms": 100_000.0, "min_edge": 0.0}
+    assert play(quotes, **window, entry_deviations=3.8).orders == 1
+    assert play(quotes, **window, entry_deviations=4.0).orders == 0
+    assert play(quotes, **window, entry_deviations=3.8, exit_edge=0.0, exit_deviations=-0.1).exits == 1
+    assert play(quotes, **window, entry_deviations=3.8, exit_edge=0.0, exit_deviations=0.1).exits == 0
+
+
+def test_a_window_that_is_not_full_decides_nothing_and_each_stretch_has_its_own() -> None:
+    assert play(standing(3.5, hold=99), min_edge=0.005, mean_window_ms=100_000.0).orders == 0
+    assert play(standing(3.5, hold=100), min_edge=0.005, mean_window_ms=100_000.0).orders == 1
+    rows = [(102.0, 102.0, 100.0, 100.0)] * 150
+    seg = [0] * 75 + [1] * 75
+    assert play(market(*rows, (105.0, 105.0, 100.0, 100.0), seg=[*seg, 1]), mean_window_ms=100_000.0).orders == 0

@@ -13,7 +13,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import csv, parquet
 
-from tuning_worker.market.data import COLUMNS, chosen_days, load_market, make_market
+from tuning_worker.market.data import (
+    ASK,
+    ASK_SIZE,
+    BID,
+    BID_SIZE,
+    CELLS,
+    MORE,
+    MS_NS,
+    RATE,
+    A,
+    B,
+    Quotes,
+    assemble,
+    chosen_days,
+    merge,
+)
+from tuning_worker.market.rows import load_market, make_market
 from tuning_worker.market.source import MarketDataError, header_problems, read_header
 
 if TYPE_CHECKING:
@@ -52,30 +68,31 @@ def refusal(folder: Path, **columns: Any) -> str:
 def test_both_formats_are_read(tmp_path: Path, suffix: str) -> None:
     other = {"venue": ["x", "y", "z"], "fx": [1300.0, 1301.0, 1302.0], "seg": [5, 5, 9]}
     market = load_market(write(tmp_path, QUOTES | SIZES | other, suffix))
-    assert market.rows == 3
-    assert market.ts.dtype == np.int64
-    assert market.cells.dtype == np.float64
+    assert market.events == 9
+    assert market.local is market.exchange or market.local.base is market.exchange.base
+    assert (market.local.dtype, market.feed.dtype, market.cells.dtype) == (np.int64, np.uint8, np.float64)
     assert market.cells.flags.c_contiguous
-    assert market.ts.flags.writeable  # numba compiles anew for an array that is not
-    assert market.cells[COLUMNS.index("bid_b")].tolist() == [100, 101, 102]
-    assert market.cells[COLUMNS.index("ask_size_b")].tolist() == [0, 1, 2]
-    assert market.cells[8].tolist() == market.cells[9].tolist() == [1300, 1301, 1302]
-    assert market.starts.tolist() == [0, 2]
-    assert market.skipped.tolist() == [False, False]
+    assert not market.cells.flags.writeable
+    assert market.local.tolist() == [NOON * MS_NS] * 3 + [(NOON + 1000) * MS_NS] * 6
+    assert market.feed.tolist() == [A | MORE, B | MORE, RATE] * 3
+    assert market.cells[BID, 1::3].tolist() == [100, 101, 102]
+    assert market.cells[ASK_SIZE, 1::3].tolist() == [0, 1, 2]
+    assert market.cells[BID, 2::3].tolist() == market.cells[ASK, 2::3].tolist() == [1300, 1301, 1302]
+    assert market.stretches.tolist() == [[0, 6, 0], [6, 9, 0]]
     assert market.days == (date(2023, 11, 14),)
 
 
 def test_what_is_optional_has_its_default(tmp_path: Path) -> None:
     path = write(tmp_path, QUOTES)
-    assert np.isinf(load_market(path).cells[4:8]).all()
-    assert (load_market(path, default_size=2.5).cells[4:8] == 2.5).all()
-    assert (load_market(path).cells[8:] == 1).all()
-    assert load_market(path).starts.tolist() == [0]
+    assert np.isinf(load_market(path).cells[BID_SIZE:]).all()
+    assert (load_market(path, default_size=2.5).cells[BID_SIZE:] == 2.5).all()
+    assert not load_market(path).has_rate
+    assert load_market(path).stretches.tolist() == [[0, 6, 0]]
 
 
 def test_a_rate_may_have_two_sides(tmp_path: Path) -> None:
     market = load_market(write(tmp_path, QUOTES | {"fx_bid": [1.0, 2.0, 3.0], "fx_ask": [1.5, 2.5, 3.5]}))
-    assert market.cells[8:].tolist() == [[1, 2, 3], [1.5, 2.5, 3.5]]
+    assert market.cells[:BID_SIZE, 2::3].tolist() == [[1, 2, 3], [1.5, 2.5, 3.5]]
 
 
 @pytest.mark.parametrize(
@@ -160,38 +177,41 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
     assert header_problems(path)[0].startswith(f"{path}: it cannot be read: ")
 
 
-def test_days_can_be_chosen() -> None:
+def prices(count: int) -> dict[str, Any]:
+    return {name: list(range(count)) for name in ("bid_a", "ask_a", "bid_b", "ask_b")}
+
+
+def test_days_can_be_chosen_and_nothing_is_copied() -> None:
     ts = [day * DAY + hour for day in range(5) for hour in (0, 1)]
-    market = make_market({"ts": ts, "seg": [0] * 5 + [1] * 5, **{name: list(range(10)) for name in COLUMNS}})
+    market = make_market({"ts": ts, "seg": [0] * 5 + [1] * 5, **prices(10)})
     days = market.days
     assert days[0] == date(1970, 1, 1)
     chosen = market.select(chosen_days({days[0], days[2], days[4]}, None, None))
     assert chosen.days == (days[0], days[2], days[4])
-    assert chosen.cells[0].tolist() == [0, 1, 4, 5, 8, 9]
-    assert chosen.starts.tolist() == [0, 2, 3, 4]
-    assert chosen.skipped.tolist() == [False, True, False, True]
-    assert chosen.cells.flags.c_contiguous
+    assert chosen.stretches.tolist() == [[0, 4, 0], [8, 10, 1], [10, 12, 0], [16, 20, 1]]
+    assert chosen.events == 12
+    assert chosen.cells is market.cells
     again = chosen.select(chosen_days(None, days[2], None))
-    assert (again.starts.tolist(), again.skipped.tolist()) == ([0, 1, 2], [False, False, True])
-    assert chosen.select(lambda _: True).skipped.tolist() == chosen.skipped.tolist()
+    assert again.stretches.tolist() == [[8, 10, 0], [10, 12, 0], [16, 20, 1]]
+    assert chosen.select(lambda _: True).stretches.tolist() == chosen.stretches.tolist()
 
 
 @pytest.mark.parametrize(
     ("first", "last", "expected"),
     [
-        (None, None, [0, 1, 2, 3]),
-        (date(1970, 1, 2), None, [1, 2, 3]),
-        (None, date(1970, 1, 2), [0, 1]),
-        (date(1970, 1, 2), date(1970, 1, 3), [1, 2]),
+        (None, None, [0, 8]),
+        (date(1970, 1, 2), None, [2, 8]),
+        (None, date(1970, 1, 2), [0, 4]),
+        (date(1970, 1, 2), date(1970, 1, 3), [2, 6]),
     ],
 )
 def test_days_can_be_bounded(first: date | None, last: date | None, expected: list[int]) -> None:
-    market = make_market({"ts": [day * DAY for day in range(4)], **{name: range(4) for name in COLUMNS}})
-    assert market.select(chosen_days(None, first, last)).cells[0].tolist() == expected
+    market = make_market({"ts": [day * DAY for day in range(4)], **prices(4)})
+    assert market.select(chosen_days(None, first, last)).stretches.tolist() == [[*expected, 0]]
 
 
 def test_a_choice_without_rows_is_refused() -> None:
-    market = make_market({"ts": [0, DAY], **{name: [1, 1] for name in COLUMNS}})
+    market = make_market({"ts": [0, DAY], **prices(2)})
     with pytest.raises(MarketDataError, match="no row is on a chosen day; they are of 1970-01-01 to 1970-01-02"):
         market.select(chosen_days(None, date(1980, 1, 1), None))
 
@@ -200,17 +220,74 @@ def test_a_choice_without_rows_is_refused() -> None:
 def test_a_stretch_has_rows_that_were_neighbours_in_one_segment(rows: list[tuple[int, int]], kept: set[int]) -> None:
     days = sorted(day for day, _ in rows)
     segs = np.cumsum([step for _, step in rows])
-    market = make_market(
-        {"ts": [day * DAY for day in days], "seg": segs, **{name: range(len(rows)) for name in COLUMNS}}
-    )
+    market = make_market({"ts": [day * DAY for day in days], "seg": segs, **prices(len(rows))})
     wanted = {date.fromordinal(date(1970, 1, 1).toordinal() + day) for day in kept}
     if not wanted & set(market.days):
         return
     chosen = market.select(wanted.__contains__)
-    index = chosen.cells[0].astype(int)
-    assert [days[row] for row in index] == [day for day in days if day in kept]
-    starts = {0: False}
-    for new, (before, row) in enumerate(pairwise(index), start=1):
+    index = [row for row, day in enumerate(days) if day in kept]
+    expected = [[index[0], index[0] + 1, 0]]
+    for before, row in pairwise(index):
         if row != before + 1 or segs[row] != segs[before]:
-            starts[new] = bool(row != before + 1)
-    assert dict(zip(chosen.starts.tolist(), chosen.skipped.tolist(), strict=True)) == starts
+            expected.append([row, row + 1, int(row != before + 1)])
+        expected[-1][1] = row + 1
+    assert chosen.stretches.tolist() == [[2 * first, 2 * last, skipped] for first, last, skipped in expected]
+
+
+# --- feeds -----------------------------------------------------------------------------------------------------------
+
+
+def quotes(*events: tuple[int, float], levels: int = 1, exchange: list[int] | None = None) -> Quotes:
+    """Events of (local time, bid)."""
+    cells = np.array([[bid, bid + 1, 1.0, 1.0] * levels for _, bid in events]).reshape(len(events), -1).T
+    local = np.array([time for time, _ in events], dtype=np.int64)
+    return Quotes(local, None if exchange is None else np.array(exchange), cells)
+
+
+def test_feeds_are_merged_as_they_became_known() -> None:
+    a, b = quotes((1, 10), (3, 11), (3, 12)), quotes((2, 20), (3, 21), levels=2)
+    market = merge(a, b, quotes((3, 5), (4, 6), exchange=[2, 3]), breaks=[3, 4, 9])
+    assert market.local.tolist() == [1, 2, 3, 3, 3, 3, 4]
+    # What is known at one time is one moment; the first of two quotes of one venue is a moment of its own.
+    assert market.feed.tolist() == [A, B, A, A | MORE, B | MORE, RATE, RATE]
+    assert market.cells[BID].tolist() == [10, 20, 11, 12, 21, 5, 6]
+    assert market.cells[CELLS + BID].tolist() == [0, 20, 0, 0, 21, 0, 0]
+    assert market.exchange.tolist() == [1, 2, 3, 3, 3, 2, 3]
+    assert (market.levels, market.has_rate) == (2, True)
+    assert market.stretches.tolist() == [[0, 2, 0], [2, 6, 0], [6, 7, 0]]
+    assert merge(a, b).exchange.tolist() == merge(a, b).local.tolist()
+
+
+def test_mapped_files_make_the_same_market(tmp_path: Path) -> None:
+    market = merge(quotes((1, 10), (3, 11)), quotes((2, 20)), quotes((4, 5)))
+    names = ("local", "exchange", "feed", "cells")
+    for name in names:
+        np.save(tmp_path / f"{name}.npy", getattr(market, name))
+    mapped = {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in names}
+    again = assemble(source="mapped", **mapped, starts=market.stretches[:, 0], has_rate=True)
+    for name in names:
+        assert np.array_equal(getattr(again, name), getattr(market, name))
+        assert type(getattr(again, name)) is np.ndarray
+        assert getattr(again, name).base is not None  # a view
+    assert again.days == market.days
+
+
+def test_it_opens_when_all_is_quoted() -> None:
+    a, b, rate = quotes((1, 10), (5, 11)), quotes((2, 20), (6, 21)), quotes((3, 5), (4, 6))
+    assert merge(a, b, rate).opening() == ((10, 11), (20, 21), (5, 6))
+    assert merge(a, b).opening() == ((10, 11), (20, 21), (1, 1))
+    assert merge(a, b, rate, breaks=[2]).opening() == ((11, 12), (20, 21), (6, 7))
+    # At 3 both are quoted, as one moment: the second quote of B is in it.
+    assert merge(quotes((3, 10)), quotes((1, 20), (3, 21))).opening() == ((10, 11), (21, 22), (1, 1))
+    late = merge(quotes((5, 10)), b, quotes((3, 5)), breaks=[4])
+    assert late.opening() == ((10, 11), (21, 22), (5, 6))  # the rate outlasts a gap
+    assert merge(quotes((3, 10)), quotes((3, 20)), quotes((3, 5))).opening() == ((10, 11), (20, 21), (5, 6))
+
+
+def test_a_market_that_never_opens_is_refused() -> None:
+    with pytest.raises(MarketDataError, match="no stretch in which both venues and the rate are quoted"):
+        merge(quotes((1, 10)), quotes((2, 20)), breaks=[2]).opening()
+    days = [quotes((hour, 10), (hour + DAY * MS_NS, 11)) for hour in (1, 2)]
+    market = merge(days[0], days[1], quotes((3, 5)))
+    with pytest.raises(MarketDataError, match="no stretch"):
+        market.select(lambda day: day != market.days[0]).opening()

@@ -17,6 +17,7 @@ RUN = Run(
     net_pnl=6.0,
     fees=3.0,
     slippage=-1.0,
+    transfer_costs=0.5,
     turnover=500.0,
     max_drawdown=2.0,
     exposure_seconds=1.5,
@@ -27,6 +28,7 @@ RUN = Run(
     wins=3,
     orders=5,
     hedges=2,
+    transfers=1,
     missed=1,
     expired=0,
     rejected=dict.fromkeys(REASONS, 0) | {"cooldown": 4, "no_size": 1},
@@ -42,7 +44,8 @@ def test_every_metric_has_its_value() -> None:
     measured = measure(RUN)
     assert tuple(measured) == METRICS
     assert measured["net_pnl"] == 6.0
-    assert measured["gross_pnl"] == 8.0
+    assert measured["gross_pnl"] == 8.5
+    assert (measured["transfers"], measured["transfer_costs"]) == (1, 0.5)
     assert measured["trades"] == 4
     assert measured["hit_rate"] == 0.75
     assert measured["fill_ratio"] == 0.75

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import date
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
@@ -14,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuning_worker.objectives.metrics import MAX_METRICS, MAX_NAME, judged, metrics_from
-from tuning_worker.objectives.protocol import EvaluationFailed, Metrics
+from tuning_worker.objectives.metrics import MAX_METRICS, MAX_NAME, checked, judged, metrics_from
+from tuning_worker.objectives.protocol import EvaluationFailed, Measurement, Metrics
 
 
 class Level(IntEnum):
@@ -144,6 +145,25 @@ def test_whatever_is_returned_the_outcome_can_be_recorded(returned: object) -> N
     else:
         assert math.isfinite(value)
         assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+
+
+@given(daily=st.none() | st.dictionaries(st.dates().map(str) | st.text() | st.integers(), anything), capital=anything)
+def test_whatever_the_days_are_they_can_be_recorded_or_are_refused(daily: Any, capital: Any) -> None:
+    try:
+        measured = checked(Measurement({}, daily, capital))
+    except EvaluationFailed as failed:
+        assert failed.kind == "bad_output"  # noqa: PT017 - one of two outcomes
+    else:
+        recorded = (measured.daily, measured.capital)
+        assert json.loads(json.dumps(recorded, allow_nan=False)) == list(recorded)
+        assert list(measured.daily or ()) == sorted(daily or ())
+
+
+def test_so_many_days_are_surely_not_meant() -> None:
+    first = date(1, 1, 1).toordinal()
+    days = {str(date.fromordinal(first + n)): 0.0 for n in range(20_001)}
+    with pytest.raises(EvaluationFailed, match="20001 days"):
+        checked(Measurement({}, days))
 
 
 @given(text=st.text(alphabet=st.characters(codec=None), max_size=50), times=st.integers(1, 2000))

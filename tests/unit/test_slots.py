@@ -86,3 +86,40 @@ async def test_one_who_gives_up_in_the_turn_of_the_grant_loses_no_slot() -> None
         doomed.cancel()
     assert slots.free == 1
     assert slots.held == Counter()
+
+
+async def test_several_at_once_are_given_together_and_nobody_slips_past() -> None:
+    slots = FairSemaphore(3)
+    await slots.acquire("a")
+    order: list[str] = []
+
+    async def job(session: str, count: int) -> None:
+        await slots.acquire(session, count=count)
+        order.append(session)
+        assert slots.held[session] == count
+        slots.release(session, count)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(job("batch", 3))
+        await asyncio.sleep(0)
+        tasks.create_task(job("later", 1))
+        impossible = tasks.create_task(job("impossible", 4))
+        await asyncio.sleep(0)
+        assert order == []  # two slots are free, and kept for the batch
+        slots.release("a")
+        while len(order) < 2:
+            await asyncio.sleep(0)
+        impossible.cancel()
+    assert order == ["batch", "later"]
+    assert not slots.held
+
+
+async def test_a_batch_that_is_cancelled_as_it_is_given_its_slots_gives_them_back() -> None:
+    slots = FairSemaphore(2)
+    await slots.acquire("a", count=2)
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(slots.acquire("batch", count=2))
+        await asyncio.sleep(0)
+        slots.release("a", 2)
+        waiting.cancel()
+    assert slots.free == 2

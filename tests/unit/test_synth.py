@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from orchestrator.errors import UsageError
 from tuning_worker.market import synth
-from tuning_worker.market.data import load_market
+from tuning_worker.market.rows import load_market
 from tuning_worker.market.source import header_problems
 
 SHIPPED = Path(__file__).parents[2] / "configs" / "d23_tuning" / "synthetic_krw_usdt.parquet"
@@ -47,13 +47,13 @@ def test_what_is_written_is_a_valid_market(tmp_path: Path, capsys: pytest.Captur
     assert capsys.readouterr().out == f"{out}: 500 rows of a synthetic market, seed 3\n"
     assert header_problems(out) == []
     market = load_market(out)
-    assert market.rows == 500
-    assert np.array_equal(market.cells[0], synth.synthesize(3, 500)["bid_a"])
+    assert market.events == 1500
+    assert np.array_equal(market.cells[0, ::3], synth.synthesize(3, 500)["bid_a"])
 
 
 def test_there_are_opportunities_but_not_always() -> None:
     market = load_market(SHIPPED)
-    bid_a, bid_b, ask_a, ask_b, *_, fx_bid, fx_ask = market.cells
+    (bid_a, bid_b, fx_bid), (ask_a, ask_b, fx_ask) = (market.cells[cell].reshape(-1, 3).T for cell in (0, 1))
     best = np.maximum(bid_b * fx_bid / ask_a, bid_a / (ask_b * fx_ask)) - 1
     assert 0.01 < np.mean(best > 0.002) < 0.1
 

@@ -12,7 +12,8 @@ import sys
 from orchestrator.cli.failures import guarded
 
 VERBS = (
-    *("run", "plan", "daemon", "submit", "status", "logs", "wait", "results", "best"),
+    *("run", "plan", "daemon", "submit", "status", "logs", "wait", "results", "best", "export", "report"),
+    *("judge", "holdout", "replay"),
     *("cancel", "retry", "pause", "resume", "list", "history", "rm", "doctor", "version"),
 )
 """In the order in which `orch --help` lists them. A new one is a file here and a word in these lines."""

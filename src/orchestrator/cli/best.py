@@ -1,32 +1,43 @@
-"""`orch best`: the best parameters so far, as a piece of a tuning config."""
+"""`orch best`: the best parameters so far, as a piece of a tuning config, with the record that proves it."""
 
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.options import Env, Output, Session  # noqa: TC001 - typer reads them at run time
 from orchestrator.cli.output import Format, Shown, one_line, write
 from orchestrator.cli.reading import open_client, settings_here
-from orchestrator.cli.tables import assignments, number
+from orchestrator.cli.tables import assignments, number, plural
+from orchestrator.domain.fronts import pareto_front, read_objectives
 from orchestrator.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from orchestrator.domain.snapshot import SessionSnapshot
 
+    Result = Mapping[str, Any]
+
+_WIDTH = 120
+
 
 def best(session: Session, env: Env = None, output: Output = Format.TABLE) -> None:
-    """Show the best parameters so far.
+    """Show the best parameters so far, and the record that proves them.
 
-    They are shown as the search_space that holds just them, to be pasted into a tuning config.
+    They are shown as the search_space that holds just them, to be pasted into a tuning config. With several
+    objectives it is the front: all that no other iteration beats in every objective, a YAML document each.
     """
     with open_client(settings_here(env)) as client:
-        snapshot = client.get_session(session)
-    found = snapshot.best
+        snapshot = client.get_session(session, jobs=False)
+        record = client.get_record(session)
+        objectives = read_objectives(record)
+        front = pareto_front(client.iter_results(session), objectives) if len(objectives) > 1 else []
+    found = front[0] if front else snapshot.best
     if not found:
         raise NotFoundError(f"session {session} has no best yet: {_why(snapshot)}")
+    proof = _proof(record)
     shown = Shown(
         document=lambda: {
             "schema": 1,
@@ -34,12 +45,24 @@ def best(session: Session, env: Env = None, output: Output = Format.TABLE) -> No
             "env": snapshot.env,
             "metric": snapshot.metric,
             "direction": snapshot.direction,
+            "objectives": objectives,
+            "record": proof,
             **found,
+            **({"front": front} if front else {}),
         },
-        table=lambda: _fragment(snapshot, found),
-        quiet=lambda: assignments(found["params"]),
+        table=lambda: _fragments(snapshot, objectives, front or [found], proof),
+        quiet=lambda: "\n".join(assignments(each["params"]) for each in front or [found]),
     )
     write(shown, output)
+
+
+def _proof(record: Mapping[str, str]) -> dict[str, str]:
+    """Return by what the results can be had again, as far as it is recorded."""
+    proof = {name: record[name] for name in ("mode", "optimizer", "seed", "spec_hash") if record.get(name)}
+    for name, value in json.loads(record.get("reproduction") or "{}").items():
+        text = ", ".join(f"{key} {each}" for key, each in value.items()) if isinstance(value, dict) else value
+        proof |= {name: str(text)} if text else {}
+    return proof
 
 
 def _why(snapshot: SessionSnapshot) -> str:
@@ -50,14 +73,33 @@ def _why(snapshot: SessionSnapshot) -> str:
     return "no iteration is recorded"
 
 
-def _fragment(snapshot: SessionSnapshot, found: Mapping[str, Any]) -> str:
-    """Write each parameter as a dimension of one value: what is searched elsewhere can be put beside them."""
-    what = f"{one_line(snapshot.metric)} = {number(found['value'])} ({snapshot.direction})"
-    where = f"{found['worker_id']}, iteration {found['iteration']}, {found['timestamp']}"
-    recorded = f"{snapshot.completed_iterations} of {snapshot.total_iterations} iterations recorded"
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False)
+
+
+def _fragments(
+    snapshot: SessionSnapshot, objectives: Mapping[str, str], found: Sequence[Result], proof: Mapping[str, str]
+) -> str:
+    fragments = [_fragment(snapshot, objectives, each, proof) for each in found]
+    if len(objectives) <= 1:
+        return fragments[0]
+    shown = plural(len(found), "iteration")
+    head = f"# The front of session {snapshot.session_id}: {shown} that no other beats in all objectives\n"
+    return head + "\n---\n".join(fragments)
+
+
+def _fragment(snapshot: SessionSnapshot, objectives: Mapping[str, str], found: Result, proof: Mapping[str, str]) -> str:
+    """Write each parameter as a dimension of one value, which also loads where there is nothing else to search."""
+    what = ", ".join(
+        f"{one_line(name)} = {number(found['metrics'].get(name))} ({direction})"
+        for name, direction in objectives.items()
+    )
+    place = f"{found['worker_id']}, iteration {found['iteration']} (g {found['g']}), {found['timestamp']}"
     lines = [
-        f"# The best of session {snapshot.session_id}: {what}",
-        f"# {where}; {recorded}",
+        f"# The best of session {snapshot.session_id}: {what}" if len(objectives) == 1 else f"# {what}",
+        f"# {place}; {snapshot.completed_iterations} of {snapshot.total_iterations} iterations recorded",
+        *_comment(f"metrics: {assignments(found['metrics'])}"),
+        *(f"# {name.replace('_', ' ')}: {one_line(value)}" for name, value in proof.items() if name != "host"),
         "tuning:",
         "  search_space:",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ from orchestrator.errors import StoreUnreachableError
 from orchestrator.submission import prepare, taken_outputs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestrator.domain.record import Submission
     from orchestrator.settings import Settings
 
@@ -82,6 +85,7 @@ def _document(submission: Submission, notes: list[str]) -> dict[str, Any]:
         "workers": spec.workers,
         "surplus_workers": surplus_workers(spec),
         "grid_size": submission.grid_size,
+        "days": _days(submission),
         "config_path": None if spec.worker_command else spec.config_path,
         "cwd": submission.cwd,
         "jobs": [
@@ -94,6 +98,24 @@ def _document(submission: Submission, notes: list[str]) -> dict[str, Any]:
         ],
         "notes": notes,
     }
+
+
+def _days(submission: Submission) -> dict[str, list[str]] | None:
+    """Return the UTC days of each part, where the tuning config splits them."""
+    tuning = json.loads(submission.tuning)["tuning"] if submission.tuning else {}
+    split = tuning.get("objective", {}).get("split")
+    if split is None:
+        return None
+    folds = {f"fold {number}": fold for number, fold in enumerate(split["folds"], start=1)}
+    return {"tune": split["tune"], **folds, "holdout": split["holdout"], "left out": split["left_out"]}
+
+
+def _day_lines(days: Mapping[str, list[str]] | None) -> list[tuple[str, str]]:
+    return [
+        (name, f"{plural(len(part), 'day')}, {part[0]}" + (f" to {part[-1]}" if part[1:] else ""))
+        for name, part in (days or {}).items()
+        if part
+    ]
 
 
 def _notes(submission: Submission, settings: Settings) -> list[str]:
@@ -131,6 +153,7 @@ def _table(document: dict[str, Any], limit: int | None) -> str:
         ("optimizer", f"{document['optimizer']}, seed {document['seed']}" if document["metric"] else ""),
         ("objective", f"{document['direction']} {one_line(document['metric'])}" if document["metric"] else ""),
         ("config", one_line(document["config_path"] or "")),
+        *_day_lines(document["days"]),
         *(("note", one_line(note)) for note in document["notes"]),
     ]
     rows = [(job["worker_id"], number(job["iterations"]), one_line(job["output_csv"] or "-")) for job in jobs[:_ROWS]]

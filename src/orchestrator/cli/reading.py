@@ -40,10 +40,17 @@ def open_client(settings: Settings) -> Iterator[Client]:
         StoreUnreachableError: it does not answer.
         StateError: another version of the program wrote it.
     """
+    with open_place(settings) as (_, client):
+        yield client
+
+
+@contextmanager
+def open_place(settings: Settings) -> Iterator[tuple[str, Client]]:
+    """Connect to the store as `open_client` does; yield its URL too, for a program that is to use it meanwhile."""
     if not has_data(settings):
         raise NotFoundError(f"there is no session: nothing has been run with the state directory {settings.state_dir}")
     with open_store(settings) as address, connected(address.url, settings) as client:
-        yield client
+        yield address.url, client
 
 
 @contextmanager

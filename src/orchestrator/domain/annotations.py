@@ -45,7 +45,8 @@ def find_spot(annotation: Any, location: tuple[str | int, ...]) -> Spot:
     """Return the place that a location leads to; locations name union members beside the keys, as pydantic's do."""
     annotation = _bare(annotation)
     if not location:
-        return Spot(annotation)
+        models = [member for member in members(annotation) if is_model(member)]
+        return Spot(models[0] if len(models) == 1 else annotation)  # a model that may be left out is that model
     head, rest = location[0], location[1:]
     if is_model(annotation):
         return _in_model(annotation, head, rest)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.domain.job import Status, TuningJob
 from orchestrator.domain.plan import plan_jobs
 from orchestrator.domain.session import SessionSpec, dump_session, session_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
 
@@ -27,6 +27,8 @@ class Submission:
         direction: `maximize` or `minimize`, empty with `worker_command`.
         cwd: the directory it was submitted from.
         grid_size: how many points a grid has; None for other optimizers.
+        reproduction: the versions and the host, and hashes of the tuning config and of the data; empty with
+            `worker_command`.
     """
 
     spec: SessionSpec
@@ -36,6 +38,7 @@ class Submission:
     direction: str
     cwd: str
     grid_size: int | None = None
+    reproduction: Mapping[str, Any] = field(default_factory=dict)
 
     def jobs(self, new_id: Callable[[], str]) -> list[TuningJob]:
         """Return its jobs, each with an id from `new_id`."""
@@ -74,11 +77,13 @@ class Submission:
             "direction": self.direction,
             "seed": self.seed,
             "priority": spec.priority,
+            "resume_from": spec.resume_from or "",
             "labels": json.dumps(dict(spec.labels)),
             "cwd": self.cwd,
             "spec": dump_session(spec),
             "spec_hash": session_hash(spec),
             "tuning": self.tuning,
+            "reproduction": json.dumps(dict(self.reproduction)),
             "submitted_at": now,
             "submitted_by": by,
             "last_update": now,

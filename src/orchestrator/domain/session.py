@@ -53,9 +53,7 @@ class SessionSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    planned_keys: ClassVar[frozenset[str]] = frozenset(
-        {"executor", "max_failures", "objective", "resources", "schedule"}
-    )
+    planned_keys: ClassVar[frozenset[str]] = frozenset({"executor", "objective", "resources"})
 
     session_id: Name = Field(description="The session's name, unique in its env: 1 to 64 of a-z, 0-9, '.', '_', '-'.")
     total_iterations: int = Field(
@@ -92,6 +90,22 @@ class SessionSpec(BaseModel):
     )
     max_attempts: int = Field(
         default=3, ge=1, le=_MAX_ATTEMPTS, description="How often a job is started before it counts as failed."
+    )
+    max_failures: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_ITERATIONS,
+        description="With so many FAILED iterations the session begins no more and ends, its jobs FAILED.",
+    )
+    schedule: Literal["async", "batch"] = Field(
+        default="async",
+        description="async: no worker waits for another. batch: the candidates of a round (one for each worker) "
+        "follow from the rounds before it alone, whatever the timing; all jobs start together.",
+    )
+    resume_from: Name | None = Field(
+        default=None,
+        description="An earlier session of the env, whose results (as they are at submit) a learning optimizer "
+        "begins with, where they fit the search space.",
     )
     seed: int | None = Field(
         default=None,

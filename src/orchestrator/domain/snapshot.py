@@ -11,7 +11,7 @@ from orchestrator.domain.job import Status, TuningJob, read_int, read_time
 from orchestrator.frozen import TYPE_CHECKING, fields_of, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any
 
 
@@ -184,20 +184,3 @@ def job_json(job: TuningJob) -> dict[str, Any]:
 
 def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else iso(moment)
-
-
-def rank(results: Sequence[Mapping[str, Any]], direction: str, metric: str | None = None) -> list[Mapping[str, Any]]:
-    """Sort results, best first, by the objective's value or another metric; those without one come last, by g.
-
-    Args:
-        results: as the store has them, in any order.
-        direction: `maximize` or `minimize`.
-        metric: None ranks by `value`.
-    """
-    sign = -1 if direction == "maximize" else 1
-
-    def key(result: Mapping[str, Any]) -> tuple[bool, float, int]:
-        value = result["value"] if metric is None else result["metrics"].get(metric)
-        return (value is None, 0.0 if value is None else sign * value, result["g"])
-
-    return sorted(results, key=key)

@@ -7,6 +7,7 @@ nothing doubled. `give_up` is asked meanwhile whether waiting still makes sense.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +18,7 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from orchestrator.errors import StoreUnreachableError
+from orchestrator.errors import OrchError, StoreUnreachableError
 from orchestrator.store.refusals import is_temporary
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class BlockingStore:
         keys: of the env.
         give_up: returns True when waiting for an absent server should end.
         on_away: called once each time the server is found to be away.
+        revive: brings a dead embedded server back, where that is this process's to do.
     """
 
     def __init__(
@@ -48,10 +50,12 @@ class BlockingStore:
         keys: Keys,
         give_up: Callable[[], bool] = lambda: False,
         on_away: Callable[[str], None] = lambda _: None,
+        revive: Callable[[], None] | None = None,
     ) -> None:
         self.keys = keys
         self._give_up = give_up
         self._on_away = on_away
+        self._revive = revive
         self._client = redis.Redis.from_url(
             url, decode_responses=True, retry=Retry(NoBackoff(), 0), socket_timeout=10, socket_connect_timeout=5
         )
@@ -98,6 +102,9 @@ class BlockingStore:
             self._on_away(str(error))
         if self._give_up():
             raise StoreUnreachableError(f"the store does not answer: {error}") from error
+        if self._revive:
+            with suppress(OrchError):  # it is tried once more soon
+                self._revive()
         time.sleep(_PAUSE.total_seconds())
         return True
 

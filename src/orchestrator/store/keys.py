@@ -58,6 +58,10 @@ class Keys:
         """Return the stream of a session's recorded iterations, in the order they were recorded."""
         return f"{self._root}:session:{session_id}:results"
 
+    def prior(self, session_id: str) -> str:
+        """Return the stream of the results that the session resumed from had when this one was submitted."""
+        return f"{self._root}:session:{session_id}:prior"
+
     def candidates(self, session_id: str) -> str:
         """Return the hash worker → g and parameters of the iterations begun and not yet recorded."""
         return f"{self._root}:session:{session_id}:candidates"
@@ -73,6 +77,10 @@ class Keys:
     def metrics(self, session_id: str) -> str:
         """Return the set of metric names seen."""
         return f"{self._root}:session:{session_id}:metrics"
+
+    def holdout(self, session_id: str) -> str:
+        """Return the hash of what was scored on the held-out days: `LOOK RESULT` by point; `looks`, `held_out`."""
+        return f"{self._root}:session:{session_id}:holdout"
 
     def log(self, session_id: str, job_id: str) -> str:
         """Return the capped stream of a job's newest log records."""
@@ -91,7 +99,17 @@ class Keys:
                 yield self.iteration(mode, session_id, worker_id, iteration)
             yield self.log(session_id, job_id)
             yield self.job(session_id, job_id)
-        for name in (self.results, self.candidates, self.points, self.failed, self.metrics, self.events, self.jobs):
+        for name in (
+            self.results,
+            self.prior,
+            self.candidates,
+            self.points,
+            self.failed,
+            self.metrics,
+            self.holdout,
+            self.events,
+            self.jobs,
+        ):
             yield name(session_id)
         yield self.session(session_id)
 
@@ -121,6 +139,11 @@ class Keys:
     def tokens(self) -> str:
         """Return the counter that fencing tokens come from."""
         return f"{self._root}:tokens"
+
+    @property
+    def looks(self) -> str:
+        """Return the hash of how often each set of held-out days was looked at, by whatever session; it stays."""
+        return f"{self._root}:looks"
 
     @property
     def wake(self) -> str:

@@ -118,14 +118,14 @@ class JobRunner:
             # Somebody moved or removed it meanwhile: it was cancelled while it waited.
             log.info("job.skipped", session_id=job.session_id, worker_id=job.worker_id, why=str(error))
 
-    async def acquire(self, session: OwnedSession) -> None:
-        """Wait for a slot, and hold none for a session that is paused."""
+    async def acquire(self, session: OwnedSession, count: int = 1) -> None:
+        """Wait for a slot, or several at once, and hold none for a session that is paused."""
         while True:
             await session.begins.wait()
-            await self.slots.acquire(session.session_id, session.spec.priority)
+            await self.slots.acquire(session.session_id, session.spec.priority, count)
             if session.begins.is_set():
                 return
-            self.slots.release(session.session_id)
+            self.slots.release(session.session_id, count)
 
     async def conclude(self, session: OwnedSession, job: TuningJob, ended: Ended, ran: float = 0.0) -> Finish | Again:
         """Decide what follows on an attempt's end, and write it.

@@ -20,11 +20,13 @@ class Claim:
 
     Attributes:
         order: when it was made; smaller is earlier.
+        count: how many slots, all at once.
     """
 
     session_id: str
     priority: int
     order: int
+    count: int = 1
 
 
 def choose(waiting: Sequence[Claim], held: Mapping[str, int]) -> Claim:
@@ -51,10 +53,13 @@ class FairSemaphore:
         """How many slots nobody holds; negative after it shrank below what is held."""
         return self.size - self.held.total()
 
-    async def acquire(self, session_id: str, priority: int = 0) -> None:
-        """Wait for a slot."""
+    async def acquire(self, session_id: str, priority: int = 0, count: int = 1) -> None:
+        """Wait for a slot, or for several at once: then nobody who came later is given one before there are enough.
+
+        A claim for more than there are waits until there are more, and holds up nobody.
+        """
         self._claims += 1
-        claim = Claim(session_id, priority, self._claims)
+        claim = Claim(session_id, priority, self._claims, count)
         future = asyncio.get_running_loop().create_future()
         self._waiting[claim] = future
         self._grant()
@@ -63,14 +68,14 @@ class FairSemaphore:
         except asyncio.CancelledError:
             # Cancelled in the very turn in which the slot was granted: it goes to the next.
             if future.done() and not future.cancelled():
-                self.release(session_id)
+                self.release(session_id, count)
             raise
         finally:
             self._waiting.pop(claim, None)
 
-    def release(self, session_id: str) -> None:
-        """Give a slot back."""
-        self.held[session_id] -= 1
+    def release(self, session_id: str, count: int = 1) -> None:
+        """Give slots back."""
+        self.held[session_id] -= count
         if not self.held[session_id]:
             del self.held[session_id]
         self._grant()
@@ -81,9 +86,11 @@ class FairSemaphore:
         self._grant()
 
     def _grant(self) -> None:
-        while self._waiting and self.free > 0:
-            claim = choose(list(self._waiting), self.held)
+        while fitting := [claim for claim in self._waiting if claim.count <= self.size]:
+            claim = choose(fitting, self.held)
+            if claim.count > self.free:
+                return
             future = self._waiting.pop(claim)
             if not future.done():
-                self.held[claim.session_id] += 1
+                self.held[claim.session_id] += claim.count
                 future.set_result(None)

@@ -20,7 +20,7 @@ from orchestrator.domain.job import Status
 from orchestrator.domain.session import restore_session
 from orchestrator.errors import FencedError, StoreUnreachableError
 from orchestrator.store import calls
-from orchestrator.submission import outside_roots
+from orchestrator.submission import batch_too_large, outside_roots
 from orchestrator.supervisor.attempt import AttemptRunner
 from orchestrator.supervisor.job_runner import JobRunner
 from orchestrator.supervisor.owned import OwnedSession
@@ -144,7 +144,7 @@ class Supervisor:
         self.sessions[session_id] = session
         try:
             await self._recover(session)
-            await self._refuse_outside(session)
+            await self._refuse(session)
             await self._apply(session)
         except BaseException:
             self._forget(session)
@@ -258,33 +258,39 @@ class Supervisor:
                 log.info("job.recovered", session_id=job.session_id, worker_id=job.worker_id, attempt=job.attempt)
                 await self._jobs.recover(session, job)
 
-    async def _refuse_outside(self, session: OwnedSession) -> None:
-        """Cancel a session whose CSVs would be written outside `output_roots`: its submitter may not know of them."""
+    async def _refuse(self, session: OwnedSession) -> None:
+        """Cancel a session that the settings here do not allow: its submitter may not have known of them."""
         spec, roots = session.spec, self._settings.output_roots
-        if spec.worker_command or not outside_roots(session.cwd / spec.base_output_csv, roots):
+        why = batch_too_large(spec, self._settings)
+        if not spec.worker_command and outside_roots(session.cwd / spec.base_output_csv, roots):
+            why = f"{spec.base_output_csv} is outside its output_roots"
+        if not why:
             return
-        why = f"cancelled:daemon: {spec.base_output_csv} is outside its output_roots"
+        why = f"cancelled:daemon: {why}"
         wish = calls.Cancellation(
             session_id=spec.session_id, worker_id="", reason=why, grace=None, actor=self.ownership.owner_id
         )
         await self._store.do(calls.cancel(self._store.keys, wish, self._clock(), self._settings.retention))
 
     async def _deal(self, session: OwnedSession) -> None:
-        jobs = await self._store.get_jobs(session.session_id)
+        pending = [job for job in await self._store.get_jobs(session.session_id) if job.status is Status.PENDING]
+        waits = [(job, delay) for job in pending if (delay := self._jobs.delay(job))]
+        waiting = {job.job_id for job, _ in waits}
+        jobs = [job for job in pending if job.job_id not in waiting]
+        # The workers of a batch wait for one another: they begin together.
+        together = max(len(jobs), 1) if session.spec.schedule == "batch" else 1
         async with asyncio.TaskGroup() as tasks:
-            for job in jobs:
-                if job.status is not Status.PENDING:
-                    continue
+            for job, delay in waits:  # few: those were running when the last supervisor left
                 name = f"{job.session_id}/{job.worker_id}"
-                if delay := self._jobs.delay(job):  # few: of those, one was running when the last supervisor left
-                    tasks.create_task(self._jobs.run_later(session, job, delay), name=name)
-                    continue
+                tasks.create_task(self._jobs.run_later(session, job, delay), name=name)
+            for first in range(0, len(jobs), together):
                 # A task is made when its slot is free: a hundred thousand waiting jobs are a list, not tasks.
-                await self._jobs.acquire(session)
+                await self._jobs.acquire(session, together)
                 if self.draining.is_set() or session.lost:
-                    self.slots.release(session.session_id)
+                    self.slots.release(session.session_id, together)
                     break
-                tasks.create_task(self._jobs.run(session, job), name=name)
+                for job in jobs[first : first + together]:
+                    tasks.create_task(self._jobs.run(session, job), name=f"{job.session_id}/{job.worker_id}")
 
     async def _status(self, session_id: str) -> Status:
         return Status((await self._store.get_session(session_id))["status"])

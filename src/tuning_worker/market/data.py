@@ -1,98 +1,144 @@
-"""Quotes of one coin on two venues: loaded, validated, and cut to days and stretches.
+"""Recorded quotes of one coin on two venues, as a stream of events.
 
-A file has one row a moment: `ts` (int64, UTC milliseconds, when the row was known), `bid_a ask_a bid_b ask_b` in each
-venue's own quote currency, and optionally `bid_size_a ask_size_a bid_size_b ask_size_b` in coins, `fx` (A's currency
-for one unit of B's; or two-sided, `fx_bid fx_ask`) and `seg` (an integer: nothing is traded across a change of it).
+The layout in memory is made to be kept in files as it is (`numpy.save`) and mapped by every worker on a host
+(`numpy.load(mmap_mode="r")`, `assemble`): four flat arrays, never changed, never copied, and small tables beside them.
+
+======== ================= ===========================================================================================
+array    shape, type       what it holds for each of n events
+======== ================= ===========================================================================================
+local    (n,) int64        when it was known here: UTC nanoseconds since 1970, never decreasing
+exchange (n,) int64        when it happened at its venue, the same unit, never decreasing within a feed; this is the
+                           very array `local` where one time is all that was recorded
+feed     (n,) uint8        whose quote it is: `A`, `B` or `RATE`; plus `MORE` where the next event is of the same moment
+cells    (4·levels, n)     bid, ask, bid size, ask size of the best level, then of the next (C order, so that each row
+         float64           is contiguous): prices in the venue's own quote currency, sizes in coins, `inf` where
+                           nothing is known, 0 where there is no such level; of `RATE`, what one unit of B's quote
+                           currency brings (bid) and costs (ask) in A's
+======== ================= ===========================================================================================
+
+A *moment* is what became known at one time: at most one event of each feed, in their order. The engine looks and
+decides once a moment. (`moments` sets the flag for events in order; a file of rows is a moment a row, see `rows`.)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tuning_worker.market.source import SIZES, WHOLE, MarketDataError, read_table
+from tuning_worker.market.source import MarketDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Iterator
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
 
-DAY_MS = 86_400_000
+MS_NS = 1_000_000
+DAY_NS = 86_400_000 * MS_NS
 EPOCH = date(1970, 1, 1).toordinal()
-EARLIEST_MS, LATEST_MS = 10**11, 10**14
-"""1973 to 5138: a `ts` outside was not written in milliseconds."""
 
-
-COLUMNS = (
-    *(f"{stem}_{venue}" for stem in ("bid", "ask", "bid_size", "ask_size") for venue in "ab"),
-    "fx_bid",
-    "fx_ask",
-)
-"""The rows of `Market.cells`."""
-BID, ASK, BID_SIZE, ASK_SIZE, FX_BID, FX_ASK = 0, 2, 4, 6, 8, 9
-"""Where they begin: add 1 for venue B. The engine's compiled code contains these numbers."""
+A, B, RATE, MORE = 0, 1, 2, 4
+"""What `Market.feed` is made of. The engine's compiled code contains these numbers, and those of the next line."""
+BID, ASK, BID_SIZE, ASK_SIZE = range(4)
+CELLS = 4
+"""Rows of `Market.cells` for one level of the book."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Market:
-    """Recorded quotes of venues A and B, contiguous, ready for the engine.
+    """Recorded quotes of venues A and B, ready for the engine: the arrays of this module's docstring, and a choice.
 
     Attributes:
         source: where they come from, for messages.
-        ts: (n,) int64, UTC milliseconds, never decreasing: when row i was known.
-        cells: (10, n) float64, the `COLUMNS`: prices in each venue's own quote currency, sizes in coins (`inf` where
-            nothing says), and what one unit of B's quote currency brings and costs in A's.
-        starts: (k,) int64, the first row of each stretch; an order does not outlive its stretch.
-        skipped: (k,) bool, whether `select` left out the rows before that start, so that what prices did in
-            between counts for nothing.
-        days: the UTC days that have a row, in order.
+        local: see above, as the next three.
+        exchange: …
+        feed: …
+        cells: …
+        has_rate: whether there is a feed `RATE`; if not, the two venues quote in one currency.
+        stretches: (k, 3) int64: the first event of each stretch that is played, the first after it, and whether (1)
+            events before it were left out, so that what prices did in between counts for nothing. An order does not
+            outlive its stretch, and after its start nothing is decided until both venues have quoted again.
+        days: the UTC days (by `local`) that have an event in a stretch, in order.
     """
 
     source: str
-    ts: Integers
+    local: Integers
+    exchange: Integers
+    feed: Bytes
     cells: Floats
-    starts: Integers
-    skipped: Flags
+    has_rate: bool
+    stretches: Integers
     days: tuple[date, ...]
 
     @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return len(self.ts)
+    def events(self) -> int:
+        """The number of events in the stretches."""
+        return int((self.stretches[:, 1] - self.stretches[:, 0]).sum())
+
+    @property
+    def levels(self) -> int:
+        """How deep the books are."""
+        return len(self.cells) // CELLS
 
     def select(self, wanted: Callable[[date], bool]) -> Market:
-        """Return the rows of the UTC days that are wanted.
+        """Return the same market with the UTC days that are wanted; no array is copied.
 
         Raises:
-            MarketDataError: no row is left.
+            MarketDataError: no event is left.
         """
-        keep = np.isin(self.ts // DAY_MS, [day.toordinal() - EPOCH for day in self.days if wanted(day)])
-        if not keep.any():
+        chosen = {day.toordinal() - EPOCH for day in self.days if wanted(day)}
+        if not chosen:
             raise MarketDataError(
                 f"{self.source}: no row is on a chosen day; they are of {self.days[0]} to {self.days[-1]}"
             )
-        index = np.flatnonzero(keep)
-        skipped = np.zeros(self.rows, dtype=np.bool_)
-        skipped[self.starts] = self.skipped
-        skipped[index[0]] = False  # before the first row there is nothing to carry on from
-        jump = (np.diff(index, prepend=index[0]) > 1) | skipped[index]
-        stretch = np.searchsorted(self.starts, index, side="right")
-        starts = np.flatnonzero(jump | (np.diff(stretch, prepend=0) != 0))
-        return Market(
-            source=self.source,
-            ts=self.ts[index],
-            cells=np.ascontiguousarray(self.cells[:, index]),
-            starts=starts,
-            skipped=jump[starts],
-            days=_days(self.ts[index]),
-        )
+        pieces: list[list[int]] = []
+        left_out = False
+        for begin, end, skipped in self.stretches.tolist():
+            left_out, joins = left_out or bool(skipped), False
+            for day, first, last in _by_day(self.local, begin, end):
+                if day not in chosen:
+                    left_out, joins = True, False
+                elif joins:
+                    pieces[-1][1] = last
+                else:
+                    pieces.append([first, last, int(left_out and bool(pieces))])
+                    left_out, joins = False, True
+        return replace(self, stretches=np.array(pieces, dtype=np.int64), days=_dates(chosen))
+
+    def opening(self) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float]]:
+        """Return bid and ask of A, of B and of the rate at the first moment at which all of them are known.
+
+        Raises:
+            MarketDataError: there is no such moment.
+        """
+        rate = -1  # the last event of that feed before a stretch, unless days are left out between
+        for begin, end, skipped in self.stretches.tolist():
+            rate = -1 if skipped else rate
+            missing = (A, B, RATE) if self.has_rate and rate < 0 else (A, B)
+            firsts = [_find(self.feed[begin:end], feed) for feed in missing]
+            if min(firsts) >= 0:
+                last = begin + max(firsts)
+                while self.feed[last] & MORE:
+                    last += 1
+                at = [_find_last(self.feed, begin, last + 1, feed) for feed in (A, B, RATE)]
+                prices = [(float(self.cells[BID, i]), float(self.cells[ASK, i])) for i in (*at[:2], max(at[2], rate))]
+                return prices[0], prices[1], prices[2] if self.has_rate else (1.0, 1.0)
+            rate = max(rate, _find_last(self.feed, begin, end, RATE)) if self.has_rate else rate
+        raise MarketDataError(f"{self.source}: there is no stretch in which both venues and the rate are quoted")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Quotes:
+    """One feed's events: `local`, `exchange` (or None) and `cells` as in a `Market`."""
+
+    local: Integers
+    exchange: Integers | None
+    cells: Floats
 
 
 def chosen_days(days: Collection[date] | None, first: date | None, last: date | None) -> Callable[[date], bool]:
@@ -104,80 +150,114 @@ def chosen_days(days: Collection[date] | None, first: date | None, last: date | 
     return wanted
 
 
-def make_market(columns: dict[str, Any], *, source: str = "memory", default_size: float = np.inf) -> Market:
-    """Make a market from columns named as in a file; nothing is validated.
+def assemble(
+    *,
+    source: str,
+    local: Integers,
+    exchange: Integers,
+    feed: Bytes,
+    cells: Floats,
+    starts: Integers,
+    has_rate: bool,
+) -> Market:
+    """Return the market that arrays as described above make; nothing is copied or validated.
 
     Args:
-        columns: array-likes of one length.
         source: where they come from, for messages.
-        default_size: coins at the best price where there are no sizes; by default without limit.
+        local: as above, like `exchange`, `feed` and `cells`; mapped files will do.
+        exchange: …
+        feed: …
+        cells: …
+        starts: (k,) the first event of each stretch, the first of all included.
+        has_rate: whether there is a feed `RATE`.
     """
-    ts = np.array(columns["ts"], dtype=np.int64)  # a copy: Arrow's own is read-only, another type to numba
-    count = len(ts)
-    seg = np.asarray(columns.get("seg", np.zeros(count)), dtype=np.int64)
-    starts = np.flatnonzero(np.diff(seg, prepend=seg[:1] - 1) != 0)
-    rate = columns.get("fx", np.ones(count))
-    fallback = {name: np.full(count, default_size) for name in SIZES} | {"fx_bid": rate, "fx_ask": rate}
+    ends = np.append(starts[1:], len(local))
+    stretches = np.column_stack([starts, ends, np.zeros_like(starts)]).astype(np.int64)
+    chosen = {day for begin, end, _ in stretches.tolist() for day, _, _ in _by_day(local, begin, end)}
     return Market(
         source=source,
-        ts=ts,
-        cells=np.array([columns[name] if name in columns else fallback[name] for name in COLUMNS], dtype=np.float64),
-        starts=starts,
-        skipped=np.zeros(len(starts), dtype=np.bool_),
-        days=_days(ts),
+        local=_fixed(local),
+        exchange=_fixed(exchange),
+        feed=_fixed(feed),
+        cells=_fixed(cells),
+        has_rate=has_rate,
+        stretches=stretches,
+        days=_dates(chosen),
     )
 
 
-def load_market(path: Path, *, default_size: float = np.inf) -> Market:
-    """Read and validate a file of quotes.
+def merge(a: Quotes, b: Quotes, rate: Quotes | None = None, *, source: str = "memory", breaks: Any = ()) -> Market:
+    """Merge separate feeds in the order in which they became known.
 
     Args:
-        path: a `.parquet` or `.csv` file.
-        default_size: coins at the best price where the file has no sizes; by default without limit.
-
-    Raises:
-        MarketDataError: it cannot be read or a row makes no sense; names file, row (from 1, the header not counted)
-            and column.
+        a: venue A's.
+        b: venue B's.
+        rate: what B's quote currency is worth in A's; None where the venues quote in the same one.
+        source: where they come from, for messages.
+        breaks: local times; a new stretch begins with the first event at or after each.
     """
-    columns = read_table(path)
-    source = str(path)
-    if len(columns["ts"]) == 0:
-        raise MarketDataError(f"{source}: the file has no rows")
-    problems = _problems(columns)
-    if problems:
-        raise MarketDataError("\n".join(f"{source}: {problem}" for problem in problems))
-    return make_market(columns, source=source, default_size=default_size)
+    feeds = [quotes for quotes in (a, b, rate) if quotes is not None]
+    local = np.concatenate([quotes.local for quotes in feeds])
+    order = np.argsort(local, kind="stable")
+    local = local[order]
+    feed = np.repeat(np.arange(len(feeds), dtype=np.uint8), [len(quotes.local) for quotes in feeds])[order]
+    exchange = local
+    if any(quotes.exchange is not None for quotes in feeds):
+        times = [quotes.local if quotes.exchange is None else quotes.exchange for quotes in feeds]
+        exchange = np.concatenate(times)[order]
+    starts = np.unique(np.append(0, np.searchsorted(local, np.asarray(breaks, dtype=np.int64))))
+    cells = np.zeros((max(len(quotes.cells) for quotes in feeds), len(local)))
+    for row, values in enumerate(cells):
+        parts = [quotes.cells[row] if row < len(quotes.cells) else np.zeros(len(quotes.local)) for quotes in feeds]
+        np.take(np.concatenate(parts), order, out=values)
+    return assemble(
+        source=source,
+        local=local,
+        exchange=exchange,
+        feed=moments(local, feed),
+        cells=cells,
+        starts=starts[starts < len(local)],
+        has_rate=rate is not None,
+    )
 
 
-def _problems(columns: dict[str, npt.NDArray[Any]]) -> list[str]:
-    """Return one sentence for each rule that a row breaks, with the first such row."""
-    ts = columns["ts"]
-    problems = [
-        _first((ts < EARLIEST_MS) | (ts > LATEST_MS), "ts", ts, "is no time in milliseconds since 1970"),
-        _first(np.diff(ts, prepend=ts[:1]) < 0, "ts", ts, "is before the row above it"),
-    ]
-    for name in [name for name in columns if name not in WHOLE]:
-        values = columns[name]
-        lowest_fails = values < 0 if "size" in name else values <= 0
-        rule = "must not be negative" if "size" in name else "must be above zero"
-        problems.append(_first(~np.isfinite(values), name, values, "is not a finite number"))
-        problems.append(_first(lowest_fails, name, values, rule))
-    for low, high in (("bid_a", "ask_a"), ("bid_b", "ask_b"), ("fx_bid", "fx_ask")):
-        if low in columns:
-            crossed = columns[low] > columns[high]
-            problems.append(_first(crossed, low, columns[low], f"is above {high}: the quote is crossed"))
-    return [problem for problem in problems if problem]
+def moments(local: Integers, feed: Bytes) -> Bytes:
+    """Return `feed` with `MORE` set where the next event is of the same time and of a later feed."""
+    more = np.zeros(len(feed), dtype=np.uint8)
+    more[:-1] = (local[1:] == local[:-1]) & (feed[1:] > feed[:-1])
+    return feed | (more * np.uint8(MORE))
 
 
-def _first(bad: Flags, name: str, values: npt.NDArray[Any], what: str) -> str:
-    """Return the sentence about the first bad row, empty if there is none."""
-    count = int(np.count_nonzero(bad))
-    if count == 0:
-        return ""
-    row = int(np.argmax(bad))
-    more = f" (and {count - 1} more)" if count > 1 else ""
-    return f"row {row + 1}, column {name}: {values[row]} {what}{more}"
+def _by_day(local: Integers, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the number of each UTC day that has an event from `begin` to `end`, its first and the one after it."""
+    while begin < end:
+        day = int(local[begin]) // DAY_NS
+        last = begin + int(np.searchsorted(local[begin:end], (day + 1) * DAY_NS))
+        yield day, begin, last
+        begin = last
 
 
-def _days(ts: Integers) -> tuple[date, ...]:
-    return tuple(date.fromordinal(EPOCH + int(number)) for number in np.unique(ts // DAY_MS))
+def _dates(numbers: Collection[int]) -> tuple[date, ...]:
+    return tuple(date.fromordinal(EPOCH + number) for number in sorted(numbers))
+
+
+def _find(feed: Bytes, wanted: int) -> int:
+    """Return where a feed's first event is, -1 if nowhere, looking no further than it must."""
+    for begin in range(0, len(feed), 65_536):
+        found = np.flatnonzero((feed[begin : begin + 65_536] & ~np.uint8(MORE)) == wanted)
+        if len(found):
+            return begin + int(found[0])
+    return -1
+
+
+def _find_last(feed: Bytes, begin: int, end: int, wanted: int) -> int:
+    """Return the last event of a feed from `begin` to `end`, -1 if there is none."""
+    back = _find(feed[begin:end][::-1], wanted)
+    return end - 1 - back if back >= 0 else -1
+
+
+def _fixed(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a view that cannot be written to, mapped or not, as compiled code tells such arrays from others."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view

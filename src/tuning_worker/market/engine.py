@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tuning_worker.market import kernel
-from tuning_worker.market.data import ASK, BID, FX_BID, make_market
+from tuning_worker.market.data import MS_NS, RATE, A, B
+from tuning_worker.market.kernel import caching, layout, play
 from tuning_worker.market.parameters import make_strategy
-from tuning_worker.market.run import REASONS, Fill, Kind, Order, Run, Venue
+from tuning_worker.market.rows import make_market
+from tuning_worker.market.run import REASONS, Fill, Kind, Order, Run, Transfers, Venue
 
 if TYPE_CHECKING:
     from tuning_worker.market.data import Floats, Market
@@ -17,69 +19,137 @@ if TYPE_CHECKING:
 
 DUST = 1e-9
 """The share of one order below which a quantity is rounding, not a position."""
-_KINDS: tuple[Kind, ...] = ("entry", "exit", "hedge")
+_KINDS: tuple[Kind, ...] = ("entry", "exit", "hedge", "transfer")
+_NO_TRANSFERS = Transfers()
 
 
-def simulate(market: Market, venues: tuple[Venue, Venue], strategy: Strategy, *, log: bool = False) -> Run:
+def simulate(
+    market: Market,
+    venues: tuple[Venue, Venue],
+    strategy: Strategy,
+    transfers: Transfers = _NO_TRANSFERS,
+    *,
+    log: bool = False,
+) -> Run:
     """Run the strategy over the quotes once.
 
     Args:
-        market: at least one row.
+        market: at least one event.
         venues: A and B.
         strategy: what to do.
+        transfers: what moving inventory takes.
         log: keep every order and fill, for a report or a test; slower.
+
+    Raises:
+        MarketDataError: there is no moment at which all is quoted.
     """
-    rules = _rules(market, venues, strategy)
-    account = _account()
-    # A row decides once and fills at most twice before that decision and twice after it.
-    tape = kernel.Tape(market.ts, market.cells, np.zeros((5 * market.rows if log else 0, 6)))
+    opening = market.opening()
+    rules = _rules(market, venues, strategy, transfers, mid=sum(opening[A]) / 2)
+    account = _account(strategy)
+    tape = _tape(market, strategy, log=log)
     daily = np.zeros(len(market.days))
-    kernel.play(tape, market.starts, market.skipped, rules, account, daily)
-    return _run(tape, rules, account, daily)
+    play.play(tape, market.stretches, rules, account, daily)
+    held = [
+        rules.start_cash[venue] + rules.start_coins[venue] * (opening[venue][0] * rules.gets[venue] - rules.less[venue])
+        for venue in (A, B)
+    ]
+    return _run(tape, account, daily, capital=float(held[A] + held[B] * opening[RATE][0]))
 
 
 def warm_up() -> None:
     """Have the kernel compiled, or its machine code loaded, so that no evaluation has to wait for it."""
     quote = {"ts": [0], "bid_a": [1.0], "ask_a": [1.0], "bid_b": [1.0], "ask_b": [1.0]}
     venue = Venue(fee=0.0, impact=0.0, latency_ms=0, quote=0.0, base=0.0)
-    simulate(make_market(quote), (venue, venue), make_strategy({}, "", 1.0))
+    with caching.one_at_a_time():
+        simulate(make_market(quote), (venue, venue), make_strategy({}, "", 1.0))
 
 
-def _rules(market: Market, venues: tuple[Venue, Venue], strategy: Strategy) -> Any:
-    rules = np.recarray(1, dtype=kernel.RULES)[0]
+def _rules(market: Market, venues: tuple[Venue, Venue], strategy: Strategy, transfers: Transfers, *, mid: float) -> Any:
+    rules = np.recarray(1, dtype=layout.RULES)[0]
     for index, venue in enumerate(venues):
-        rules.fee[index], rules.impact[index], rules.latency[index] = venue.fee, venue.impact, venue.latency_ms
+        rules.fee[index], rules.impact[index], rules.latency[index] = venue.fee, venue.impact, _ns(venue.latency_ms)
         rules.start_cash[index], rules.start_coins[index] = venue.quote, venue.base
-        rules.pays[index] = (1 + venue.impact) * (1 + venue.fee)
-        rules.gets[index] = (1 - venue.impact) * (1 - venue.fee)
-    rules.min_edge, rules.exit_edge, rules.tolerance = strategy.min_edge, strategy.exit_edge, strategy.tolerance
-    rules.order_size, rules.min_order = strategy.order_size, strategy.min_order
-    rules.max_position, rules.max_daily_loss = strategy.max_position, strategy.max_daily_loss
-    rules.cooldown, rules.max_holding = strategy.cooldown_ms, strategy.max_holding_ms
-    rules.dust = DUST * strategy.order_size / ((market.cells[BID, 0] + market.cells[ASK, 0]) / 2)
+        rules.adverse[index] = venue.adverse
+        rules.pays[index], rules.more[index] = (1 + venue.impact) * (1 + venue.fee), venue.adverse * (1 + venue.fee)
+        rules.gets[index], rules.less[index] = (1 - venue.impact) * (1 - venue.fee), venue.adverse * (1 - venue.fee)
+    rules.feeds = 1 << A | 1 << B | (1 << RATE if market.has_rate else 0)
+    for name in _AS_THEY_ARE:
+        rules[name] = getattr(strategy, name)
+    for name in _TIMES:
+        rules[name] = _ns(getattr(strategy, f"{name}_ms"))
+    rules.sample_every = max(1, _ns(strategy.mean_window_ms) // layout.SAMPLES) if strategy.mean_window_ms > 0 else 0
+    rules.transfer_at, rules.transfer_delay = strategy.transfer_position, _ns(transfers.delay_ms)
+    rules.coin_fee, rules.money_fee = transfers.coin_fee, transfers.money_fee
+    rules.dust = DUST * strategy.order_size / mid
     return rules
 
 
-def _account() -> Any:
-    account = np.zeros(1, dtype=kernel.ACCOUNT).view(np.recarray)[0]
-    account.kind = kernel.IDLE
+_AS_THEY_ARE = (
+    "min_edge",
+    "exit_edge",
+    "tolerance",
+    "order_size",
+    "min_order",
+    "max_position",
+    "max_daily_loss",
+    "max_daily_notional",
+    "max_losses",
+    "max_fx_jump",
+    "entry_deviations",
+    "exit_deviations",
+)
+_TIMES = ("cooldown", "max_holding", "max_quote_age", "max_fx_age", "pause")
+
+
+def _ns(ms: float) -> int:
+    """Return milliseconds in nanoseconds, `NEVER` for what is longer than the engine can add to a time."""
+    return layout.NEVER if ms * MS_NS >= layout.NEVER else round(ms * MS_NS)
+
+
+def _account(strategy: Strategy) -> Any:
+    account = np.zeros(1, dtype=layout.ACCOUNT).view(np.recarray)[0]
+    account.kind = layout.IDLE
+    account.rate[:] = 1.0
+    account.fair = 1.0
+    account.enter_from, account.exit_from = strategy.min_edge, strategy.exit_edge
     account.day = -1
-    account.midnight = np.iinfo(np.int64).min
-    account.last_entry = -np.inf
+    for name in ("midnight", "last_entry", "losses_until", "jump_until"):
+        account[name] = -layout.NEVER
+    for name in ("next_sample", "sample_event", "old_event", "arrives", "arrival_event"):
+        account[name] = layout.NEVER
     return account
 
 
-def _run(tape: kernel.Tape, rules: Any, account: Any, daily: Floats) -> Run:
+def _tape(market: Market, strategy: Strategy, *, log: bool) -> layout.Tape:
+    # No more orders than events can ever be sent.
+    hour = 0 if math.isinf(strategy.max_trades_per_hour) else min(int(strategy.max_trades_per_hour), market.events + 1)
+    # A moment decides once, and may fill both legs before that and two more after it.
+    room = market.events * (2 + 4 * market.levels) if log else 0
+    return layout.Tape(
+        local=market.local,
+        exchange=market.exchange,
+        feed=market.feed,
+        cells=market.cells,
+        bids=np.zeros(4),
+        asks=np.zeros(4),
+        used=np.zeros((2, 2, market.levels)),
+        samples=np.zeros(layout.SAMPLES),
+        hour=np.full(hour, -layout.NEVER),
+        log=np.zeros((room, 6)),
+    )
+
+
+def _run(tape: layout.Tape, account: Any, daily: Floats, *, capital: float) -> Run:
     log = tape.log[: int(account.logged)].tolist()
-    held = rules.start_cash + rules.start_coins * tape.cells[BID : BID + 2, 0] * rules.gets
     return Run(
-        capital=float(held[0] + held[1] * tape.cells[FX_BID, 0]),
+        capital=capital,
         net_pnl=float(account.pnl),
         fees=float(account.fees),
         slippage=float(account.slippage),
+        transfer_costs=float(account.transfer_costs),
         turnover=float(account.turnover),
         max_drawdown=float(account.drawdown),
-        exposure_seconds=int(account.exposure_ms) / 1000,
+        exposure_seconds=int(account.exposure) / 1e9,
         ordered=float(account.ordered),
         filled=float(account.filled_in_all),
         entries=int(account.entries),
@@ -87,6 +157,7 @@ def _run(tape: kernel.Tape, rules: Any, account: Any, daily: Floats) -> Run:
         wins=int(account.wins),
         orders=int(account.orders),
         hedges=int(account.hedges),
+        transfers=int(account.transfers),
         missed=int(account.missed),
         expired=int(account.expired),
         rejected=dict(zip(REASONS, account.rejected.tolist(), strict=True)),
@@ -95,13 +166,13 @@ def _run(tape: kernel.Tape, rules: Any, account: Any, daily: Floats) -> Run:
         coins=tuple(account.coins.tolist()),
         unclaimed=float(account.unclaimed),
         order_log=tuple(
-            Order(int(i), _KINDS[int(kind)], int(venue), quantity, price)
-            for i, kind, venue, quantity, price, _ in log
-            if kind != kernel.FILL
+            Order(int(event), _KINDS[int(kind)], int(venue), quantity, price)
+            for event, kind, venue, quantity, price, _ in log
+            if kind != layout.FILL
         ),
         fill_log=tuple(
-            Fill(int(i), int(venue), quantity, price, seen)
-            for i, kind, venue, quantity, price, seen in log
-            if kind == kernel.FILL
+            Fill(int(event), int(venue), quantity, price, seen)
+            for event, kind, venue, quantity, price, seen in log
+            if kind == layout.FILL
         ),
     )

@@ -1,23 +1,29 @@
 """What a run is worth: the metrics of the `arbitrage` objective, each with its definition. Undefined is None, never 0.
 
-Money is in the quote currency of venue A. Days are UTC days that have a row; those without a trade count, as zero.
+Money is in the quote currency of venue A. Days are UTC days that have a quote; those without a trade count, as zero.
 
 =====================  ================================================================================================
-net_pnl                what the final holdings would bring at the last row (bids, less impact and fee) less what the
+net_pnl                what the final holdings would bring at the last moment (bids, less impact and fee) less what the
                        initial ones would bring there: the coin's own rise or fall is not counted as skill
-gross_pnl              net_pnl + fees + slippage: the same fills at the prices the decisions saw, without fees
+gross_pnl              net_pnl + fees + slippage + transfer_costs: the same fills at the prices the decisions saw,
+                       without fees
 fees                   taker fees of all fills
-slippage               quantity x (price - price seen at the decision), signed so that worse is positive; with impact
+slippage               quantity x (price - best price seen at the decision), signed so that worse is positive; with
+                       impact, ticks, and levels below the best
+transfer_costs         coins (at A's mid price) and money lost on the way between the venues, and the half spread of
+                       the rate at which that money was changed
 trades                 entries and exits of which both legs were filled, wholly or in part; a hedge is no trade
 entries, exits         those that opened or added, and those that shrank a position
 orders, hedges         pairs of legs sent; single orders sent against an exposure
+transfers              times that coins were sent back to where they came from, and money the other way
 missed, expired        legs whose limit the market had left on arrival; legs that never arrived before the data's end
-hit_rate               share of the trades whose matched part sold, net of fees, for more than it bought
+hit_rate               share of the trades whose matched part sold, net of fees, for more than it bought, at the rate
+                       that its money flows at; with a window at the fair one, which contains the mean premium
 fill_ratio             coins filled / coins ordered, over both legs of all entries and exits
 turnover               notional of all fills
 exposure_seconds       time with coins bought and not sold, or the reverse
-max_drawdown           deepest fall of net PnL below its highest value before (at least 0), over all rows
-return_pct             net_pnl in percent of the initial holdings' value at the first row
+max_drawdown           deepest fall of net PnL below its highest value before (at least 0), over all moments
+return_pct             net_pnl in percent of what the initial holdings would have brought at the first moment
 sharpe                 mean / standard deviation (ddof 1) of the daily net PnL, x sqrt(365) as coins trade every day
                        [Sharpe 1994, "The Sharpe Ratio", J. Portfolio Management 21(1), with a benchmark of zero]
 sortino                mean / sqrt(mean(min(daily, 0)^2)) over all days, x sqrt(365)
@@ -48,11 +54,13 @@ METRICS: Final = (
     "gross_pnl",
     "fees",
     "slippage",
+    "transfer_costs",
     "trades",
     "entries",
     "exits",
     "orders",
     "hedges",
+    "transfers",
     "missed",
     "expired",
     "hit_rate",
@@ -74,14 +82,16 @@ def measure(run: Run) -> Metrics:
     trades = run.entries + run.exits
     metrics: Metrics = {
         "net_pnl": run.net_pnl,
-        "gross_pnl": run.net_pnl + run.fees + run.slippage,
+        "gross_pnl": run.net_pnl + run.fees + run.slippage + run.transfer_costs,
         "fees": run.fees,
         "slippage": run.slippage,
+        "transfer_costs": run.transfer_costs,
         "trades": trades,
         "entries": run.entries,
         "exits": run.exits,
         "orders": run.orders,
         "hedges": run.hedges,
+        "transfers": run.transfers,
         "missed": run.missed,
         "expired": run.expired,
         "hit_rate": _ratio(run.wins, trades),

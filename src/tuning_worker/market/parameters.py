@@ -25,6 +25,7 @@ class Parameter:
         meaning: one sentence, with its unit.
         default: the value where none is given; for an amount, a share of the capital.
         lowest: the smallest value that makes sense.
+        instead_of: the parameter that this one gives in hundredths of its unit, if it is only another way to say it.
         amount: whether it is an amount of money, so that its name ends with the quote currency.
     """
 
@@ -33,6 +34,7 @@ class Parameter:
     default: float
     lowest: float
     amount: bool = False
+    instead_of: str = ""
 
     def spelled(self, currency: str) -> str:
         """Return the name under which a config gives it."""
@@ -57,6 +59,28 @@ PARAMETERS = (
         default=0.0,
         lowest=-math.inf,
     ),
+    Parameter("entry_edge_bps", "`min_spread_pct` in basis points", 10.0, -math.inf, instead_of="min_spread_pct"),
+    Parameter("exit_edge_bps", "`exit_spread_pct` in basis points", 0.0, -math.inf, instead_of="exit_spread_pct"),
+    Parameter(
+        "mean_window_ms",
+        "with a window, edges are measured against the mean premium of A over B in it, so that a standing premium is"
+        " not taken for an opportunity: entry is on a deviation, exit on the return. The premium of mid prices is"
+        " sampled a hundred times a window; until one is full nothing is done for its edge. 0 is no window",
+        default=0.0,
+        lowest=0.0,
+    ),
+    Parameter(
+        "entry_deviations",
+        "with a window: so many standard deviations of the premium are added to the entry edge",
+        default=0.0,
+        lowest=-math.inf,
+    ),
+    Parameter(
+        "exit_deviations",
+        "with a window: so many standard deviations of the premium are added to the exit edge",
+        default=0.0,
+        lowest=-math.inf,
+    ),
     Parameter(
         "slippage_bps",
         "tolerance: each leg is an immediate-or-cancel limit order at the price seen, made worse by this many basis"
@@ -74,14 +98,44 @@ PARAMETERS = (
         amount=True,
     ),
     Parameter(
+        "transfer_position",
+        "when this value has been shifted, coins are sent back and money the other way, on the terms of `transfers`",
+        default=math.inf,
+        lowest=0.0,
+        amount=True,
+    ),
+    Parameter(
         "max_daily_loss",
         "after losing this much since midnight UTC, marked at liquidation prices, nothing is entered until the next",
         default=math.inf,
         lowest=0.0,
         amount=True,
     ),
+    Parameter(
+        "max_daily_notional",
+        "after fills of this value since midnight UTC nothing is entered until the next",
+        default=math.inf,
+        lowest=0.0,
+        amount=True,
+    ),
+    Parameter(
+        "max_trades_per_hour", "so many entries and exits within an hour stop the next entry", math.inf, lowest=1.0
+    ),
     Parameter("cooldown_ms", "time after an entry in which no other is sent", default=0.0, lowest=0.0),
     Parameter("max_holding_ms", "a position older than this is traded back at any spread", math.inf, lowest=0.0),
+    Parameter(
+        "max_losses",
+        "so many entries in a row that sold for no more than they bought, net, or filled one leg only, stop entries for"
+        " `pause_ms`",
+        default=math.inf,
+        lowest=1.0,
+    ),
+    Parameter("max_fx_jump_bps", "a rate that moves by more than this stops entries for `pause_ms`", math.inf, 0),
+    Parameter("pause_ms", "how long a breaker stops entries", default=3_600_000.0, lowest=0.0),
+    Parameter(
+        "max_quote_age_ms", "nothing is entered on a quote whose exchange time is longer ago than this", math.inf, 0
+    ),
+    Parameter("max_fx_age_ms", "nor on a rate that is older than this", math.inf, 0),
 )
 
 
@@ -98,17 +152,31 @@ class Strategy:
     max_daily_loss: float
     cooldown_ms: float
     max_holding_ms: float
+    mean_window_ms: float = 0.0
+    entry_deviations: float = 0.0
+    exit_deviations: float = 0.0
+    transfer_position: float = math.inf
+    max_daily_notional: float = math.inf
+    max_trades_per_hour: float = math.inf
+    max_losses: float = math.inf
+    max_fx_jump: float = math.inf
+    pause_ms: float = 3_600_000.0
+    max_quote_age_ms: float = math.inf
+    max_fx_age_ms: float = math.inf
 
 
 def parameter_problems(names: Iterable[str], currency: str) -> list[str]:
-    """Return one sentence for each name that the strategy does not know."""
-    known = [parameter.spelled(currency) for parameter in PARAMETERS]
+    """Return one sentence for each name that the strategy does not know, or knows by another name given too."""
+    known = {parameter.spelled(currency): parameter for parameter in PARAMETERS}
+    given = list(names)
     problems = []
-    for name in names:
+    for name in given:
         if name not in known:
             meant = nearest(name, known)
             hint = f"did you mean {meant!r}?" if meant else f"it has {', '.join(known)}"
             problems.append(f"the arbitrage strategy has no parameter {name!r}; {hint}")
+        elif known[name].instead_of in given:
+            problems.append(f"{name} and {known[name].instead_of} say the same: keep one")
     return problems
 
 
@@ -127,16 +195,16 @@ def make_strategy(values: Mapping[str, object], currency: str, capital: float) -
     if problems:
         raise ValueError("; ".join(problems))
     given = {parameter.name: _number(parameter, values, currency, capital) for parameter in PARAMETERS}
+    for parameter in PARAMETERS:
+        if parameter.instead_of and parameter.name in values:
+            given[parameter.instead_of] = given[parameter.name] / 100
+    same = {name: given[name] for name in Strategy.__dataclass_fields__ if name in given}
     return Strategy(
+        **same,
         min_edge=given["min_spread_pct"] / 100,
         exit_edge=given["exit_spread_pct"] / 100,
         tolerance=given["slippage_bps"] / 10_000,
-        order_size=given["order_size"],
-        min_order=given["min_order"],
-        max_position=given["max_position"],
-        max_daily_loss=given["max_daily_loss"],
-        cooldown_ms=given["cooldown_ms"],
-        max_holding_ms=given["max_holding_ms"],
+        max_fx_jump=given["max_fx_jump_bps"] / 10_000,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["entry", "exit", "hedge"]
+Kind = Literal["entry", "exit", "hedge", "transfer"]
 
 REASONS = (
     "in_flight",
@@ -17,14 +17,21 @@ REASONS = (
     "no_quote",
     "no_base",
     "too_small",
+    "stale",
+    "fx_jump",
+    "losses",
+    "trade_limit",
+    "notional_limit",
 )
 """Why a decision was not carried out, by the engine's number. A decision is counted under one reason:
 
-in_flight: an order is under way. unhedged: a leg that was missed is being hedged. loss_limit: the day's loss reached
-`max_daily_loss`. cooldown: too soon after the last entry. Of an order that came out smaller than `min_order`, what
-made it so: position_limit, no_size (the quote is used up), no_quote or no_base (the venue's balance of money or coins
-is), too_small (the order size itself, or what is left of the position). A hedge that no venue can take for want of size
-or balance counts under no_size.
+in_flight: an order is under way. unhedged: a leg that was missed is being hedged. The following stop entries only, in
+this order. stale: a quote or the rate is older than allowed. fx_jump: the rate has jumped lately. losses: too many
+entries in a row have lost. loss_limit: the day's loss reached `max_daily_loss`. notional_limit: the day's fills reached
+`max_daily_notional`. trade_limit: `max_trades_per_hour` were sent within the hour. cooldown: too soon after the last
+entry. Of an order that came out smaller than `min_order`, what made it so: position_limit, no_size (the quote is used
+up), no_quote or no_base (the venue's balance of money or coins is), too_small (the order size itself, or what is left
+of the position). A hedge that no venue can take for want of size or balance counts under no_size.
 """
 
 
@@ -39,28 +46,47 @@ class Venue:
         latency_ms: from a decision until its order is at the venue.
         quote: money there at the start, in the venue's own quote currency.
         base: coins there at the start.
+        adverse: how much worse than quoted an order executes, in the venue's quote currency a coin: its ticks. It
+            comes on top of `impact`.
     """
 
     fee: float
     impact: float
-    latency_ms: int
+    latency_ms: float
     quote: float
     base: float
+    adverse: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Transfers:
+    """What moving inventory between the venues takes.
+
+    Attributes:
+        delay_ms: from when it leaves one venue until it can be used at the other, coins and money alike.
+        coin_fee: coins lost on the way, whatever their number.
+        money_fee: share of the money lost on the way; it is changed at the rate of the moment it leaves.
+    """
+
+    delay_ms: float = 3_600_000.0
+    coin_fee: float = 0.0
+    money_fee: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One order sent: both legs of an entry or exit, or a hedge's one.
+    """One order sent: both legs of an entry or exit, a hedge's one, or a transfer.
 
     Attributes:
-        row: where it was decided.
+        event: the last of the moment in which it was decided.
         kind: why.
-        venue: where it buys, 0 for A; a hedge: where it trades.
+        venue: where it buys, 0 for A; a hedge: where it trades; a transfer: where the coins leave.
         quantity: in coins; of a hedge negative if it sells.
-        edge: what the legs would have earned net at the prices seen, a share; 0 for a hedge.
+        edge: what the legs would have earned net at the prices seen, a share; 0 for a hedge. A transfer: the money
+            that goes the other way, in the currency of the venue that it leaves.
     """
 
-    row: int
+    event: int
     kind: Kind
     venue: int
     quantity: float
@@ -69,17 +95,17 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One leg filled, wholly or in part.
+    """What a leg took at one price.
 
     Attributes:
-        row: where it was filled.
+        event: the venue's quote that it was filled at.
         venue: 0 for A, 1 for B.
         quantity: in coins, negative if sold.
         price: in the venue's quote currency, with impact, without fee.
-        seen: the price that the decision saw.
+        seen: the best price that the decision saw.
     """
 
-    row: int
+    event: int
     venue: int
     quantity: float
     price: float
@@ -88,15 +114,17 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The sums of a run. Money is in A's quote currency; B's is converted at the mid rate of the row where it flowed.
+    """The sums of a run. Money is in A's quote currency; B's is converted at the mid rate of the moment it flowed.
 
     Attributes:
-        capital: what the initial holdings would have brought at the first row.
-        net_pnl: what the final holdings bring at the last row less what the initial ones would bring there.
+        capital: what the initial holdings would have brought at the first moment at which all is quoted.
+        net_pnl: what the final holdings bring at the last moment less what the initial ones would bring there.
         fees: paid to the venues.
         slippage: what execution cost against the prices seen at the decision, impact included; negative if it gained.
+        transfer_costs: what was lost on the way between the venues: coins at A's mid price, money, and the half
+            spread of the rate.
         turnover: notional of all fills.
-        max_drawdown: the deepest fall of net PnL below its highest value before, over all rows; it starts at 0.
+        max_drawdown: the deepest fall of net PnL below its highest value before, over all moments; it starts at 0.
         exposure_seconds: time with coins bought and not sold, or the reverse.
         ordered: coins ordered in entries and exits, both legs.
         filled: coins filled of them.
@@ -105,13 +133,14 @@ class Run:
         wins: matched trades whose matched part earned more than its fees.
         orders: pairs of legs sent.
         hedges: hedging orders sent.
+        transfers: times that inventory was sent back to where it came from.
         missed: legs whose limit the market had left when they arrived.
         expired: legs that never arrived as their stretch or the data ended.
         rejected: decisions not carried out, by reason.
-        daily: net PnL of each UTC day that has a row.
-        cash: change of the money at A and B, each in the venue's quote currency.
-        coins: change of the coins at A and B.
-        unclaimed: revaluation across rows that were left out, which `net_pnl` does not contain.
+        daily: net PnL of each UTC day that has an event.
+        cash: change of the money at A and B, each in the venue's quote currency, with what is on its way there.
+        coins: change of the coins at A and B, with what is on its way there.
+        unclaimed: revaluation across events that were left out, which `net_pnl` does not contain.
         order_log: every order, if asked for.
         fill_log: every fill, if asked for.
     """
@@ -120,6 +149,7 @@ class Run:
     net_pnl: float
     fees: float
     slippage: float
+    transfer_costs: float
     turnover: float
     max_drawdown: float
     exposure_seconds: float
@@ -130,6 +160,7 @@ class Run:
     wins: int
     orders: int
     hedges: int
+    transfers: int
     missed: int
     expired: int
     rejected: dict[str, int]

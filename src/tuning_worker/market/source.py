@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     import numpy.typing as npt
@@ -20,6 +21,7 @@ RATES = ("fx", "fx_bid", "fx_ask")
 WHOLE = ("ts", "seg")
 REQUIRED = ("ts", *PRICES)
 KNOWN = (*WHOLE, *PRICES, *SIZES, *RATES)
+CSV = (".csv", ".csv.gz")
 
 
 class MarketDataError(UsageError):
@@ -32,7 +34,7 @@ def read_header(path: Path) -> list[str]:
     Raises:
         MarketDataError: the file is not there, not readable, or neither Parquet nor CSV.
     """
-    return list(_open(path, header_only=True))
+    return list(_open(path, None))
 
 
 def header_problems(path: Path) -> list[str]:
@@ -68,22 +70,31 @@ def read_table(path: Path) -> dict[str, npt.NDArray[Any]]:
         raise MarketDataError("\n".join(problems))
     import numpy as np  # noqa: PLC0415 - slow to import, and `check` needs only headers
 
-    table = _open(path, header_only=False)
-    columns = {name: _column(path, name, table[name]) for name in KNOWN if name in table}
+    table = read_columns(path, KNOWN)
+    columns = {name: numbers(path, name, table[name], whole=name in WHOLE) for name in KNOWN if name in table}
     columns.setdefault("seg", np.zeros(len(columns["ts"]), dtype=np.int64))
     return columns
 
 
-def _open(path: Path, *, header_only: bool) -> dict[str, Any]:
-    """Return the columns by name: pyarrow arrays, or None for each if only the header is wanted."""
+def read_columns(path: Path, names: Collection[str]) -> dict[str, Any]:
+    """Return those of the named columns that the file has, as pyarrow arrays.
+
+    Raises:
+        MarketDataError: as `read_header`.
+    """
+    return _open(path, names)
+
+
+def _open(path: Path, names: Collection[str] | None) -> dict[str, Any]:
+    """Return columns by name; None for each column of the file if only the header is wanted."""
     import pyarrow as pa  # noqa: PLC0415 - slow to import
 
-    readers = {".parquet": _open_parquet, ".csv": _open_csv}
-    reader = readers.get(path.suffix.lower())
+    lower = path.name.lower()
+    reader = _open_parquet if lower.endswith(".parquet") else _open_csv if lower.endswith(CSV) else None
     if reader is None:
         raise MarketDataError(f"{path}: market data must be a .parquet or .csv file")
     try:
-        return reader(path, header_only)
+        return reader(path, names)
     except FileNotFoundError:
         raise MarketDataError(f"{path}: there is no such file") from None
     except (OSError, pa.ArrowException) as error:
@@ -91,34 +102,49 @@ def _open(path: Path, *, header_only: bool) -> dict[str, Any]:
         raise MarketDataError(f"{path}: it cannot be read: {reason}") from error
 
 
-def _open_parquet(path: Path, header_only: bool) -> dict[str, Any]:  # noqa: FBT001 - one signature for both readers
+def _open_parquet(path: Path, names: Collection[str] | None) -> dict[str, Any]:
     from pyarrow import parquet  # noqa: PLC0415 - slow to import
 
     with path.open("rb") as file, parquet.ParquetFile(file) as opened:
-        names = opened.schema_arrow.names
-        if header_only:
-            return dict.fromkeys(names)
-        table = opened.read(columns=[name for name in names if name in KNOWN])
+        there = opened.schema_arrow.names
+        if names is None:
+            return dict.fromkeys(there)
+        table = opened.read(columns=[name for name in there if name in names])
         return dict(zip(table.column_names, table.columns, strict=True))
 
 
-def _open_csv(path: Path, header_only: bool) -> dict[str, Any]:  # noqa: FBT001 - one signature for both readers
-    from pyarrow import csv  # noqa: PLC0415 - slow to import
+def _open_csv(path: Path, names: Collection[str] | None) -> dict[str, Any]:
+    import pyarrow as pa  # noqa: PLC0415 - slow to import
+    from pyarrow import csv  # noqa: PLC0415
 
-    with path.open("rb") as file:
-        if header_only:
+    with path.open("rb") as raw, pa.input_stream(raw, compression="gzip" if path.suffix == ".gz" else None) as file:
+        if names is None:
             with csv.open_csv(file) as reader:
                 return dict.fromkeys(reader.schema.names)
         table = csv.read_csv(file)
-        return {name: table[name] for name in KNOWN if name in table.column_names}
+        return {name: table[name] for name in table.column_names if name in names}
 
 
-def _column(path: Path, name: str, values: Any) -> npt.NDArray[Any]:
-    """Return one column as a contiguous array of its type."""
+def read_origin(path: Path) -> str | None:
+    """Return what a Parquet file says of where it comes from (its metadata `origin`), None where it does not."""
+    if path.suffix.lower() != ".parquet":
+        return None
+    from pyarrow import parquet  # noqa: PLC0415 - slow to import
+
+    said = (parquet.read_schema(path).metadata or {}).get(b"origin")
+    return said.decode(errors="replace")[:1000] if said else None
+
+
+def numbers(path: Path, name: str, values: Any, *, whole: bool = False) -> npt.NDArray[Any]:
+    """Return one column as a contiguous array, of int64 where they must be whole, else of float64 (null as NaN).
+
+    Raises:
+        MarketDataError: it holds something else.
+    """
     import numpy as np  # noqa: PLC0415 - slow to import
     import pyarrow as pa  # noqa: PLC0415 - slow to import
 
-    if name in WHOLE:
+    if whole:
         if not pa.types.is_integer(values.type) or values.null_count:
             raise MarketDataError(f"{path}: column {name} must hold whole numbers only, it is {_type(values)}")
         target = pa.int64()

@@ -143,6 +143,9 @@ def write(path: Path, columns: Columns, *, seed: int) -> None:
         raise UsageError(f"{path}: it cannot be written: {error}") from error
 
 
+ABOUT = "Write a synthetic two-venue data set."
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `tuning-worker synth`."""
     parser.add_argument("out", type=Path, metavar="OUT", help="the file to write, .parquet or .csv")

@@ -6,25 +6,30 @@ see `tuning_worker.market.parameters`. The metrics are defined in `tuning_worker
 
 from __future__ import annotations
 
-import hashlib
 from datetime import date  # noqa: TC003 - pydantic reads it at run time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import override
 
 from orchestrator.domain.complaints import nearest
+from tuning_worker.evaluation import Split  # noqa: TC001 - pydantic reads it at run time
+from tuning_worker.market.dataset import Data, Dataset, Sha256
 from tuning_worker.market.metrics import METRICS, measure
 from tuning_worker.market.parameters import make_strategy, parameter_problems
-from tuning_worker.market.run import Venue
-from tuning_worker.market.source import MarketDataError, header_problems
-from tuning_worker.objectives.protocol import Metrics, ObjectiveSpec, Params
+from tuning_worker.market.run import Transfers, Venue
+from tuning_worker.market.source import MarketDataError
+from tuning_worker.objectives.protocol import Measurement, ObjectiveSpec, Params
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from tuning_worker.market.data import Market
+    from tuning_worker.market.run import Run
+
+VALIDATED = ("net_pnl", "trades", "hit_rate", "sharpe", "max_drawdown")
+"""What is reported of the validation days too, and the objective's own metric with them: `validation_NAME`."""
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=10_000)]
@@ -40,12 +45,35 @@ class VenueSpec(BaseModel):
     impact_bps: Share = 0.0
     """How much worse than quoted an order executes. A cost of the venue; the tolerance of an order is `slippage_bps`,
     and an order that tolerates less than this never fills."""
-    latency_ms: int = Field(strict=True, ge=0, le=86_400_000)
-    """From a decision until its order is at the venue. It fills at the first row from then on."""
+    impact_ticks: Share = 0.0
+    """The same in ticks of `tick`, on top."""
+    tick: Annotated[Number, Field(ge=0)] = 0.0
+    """The venue's price step, in its own quote currency."""
+    latency_ms: float = Field(strict=True, ge=0, le=86_400_000)
+    """From a decision until its order is at the venue. It fills at the venue's first quote from then on."""
     quote: Annotated[Number, Field(ge=0)] | None = None
     """Money there at the start, in the venue's own quote currency. A quarter of the capital where not given."""
     base: Annotated[Number, Field(ge=0)] | None = None
-    """Coins there at the start. A quarter of the capital, at the first row's mid price, where not given."""
+    """Coins there at the start. A quarter of the capital, at the first mid price, where not given."""
+
+    @model_validator(mode="after")
+    def _ticks_have_a_size(self) -> VenueSpec:
+        if self.impact_ticks > 0 and self.tick == 0:
+            raise ValueError("impact_ticks needs tick, the size of one")
+        return self
+
+
+class TransfersSpec(BaseModel):
+    """What moving inventory between the venues takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    delay_ms: float = Field(default=3_600_000, strict=True, ge=0)
+    """From when it leaves one venue until it can be used at the other, coins and money alike."""
+    coin_fee: Annotated[Number, Field(ge=0)] = 0.0
+    """Coins lost on the way, whatever their number."""
+    money_fee_bps: Share = 0.0
+    """Of the money lost on the way; it is changed at the rate of the moment it leaves."""
 
 
 class ArbitrageSpec(ObjectiveSpec):
@@ -54,16 +82,21 @@ class ArbitrageSpec(ObjectiveSpec):
     kind: Literal["arbitrage"]
     metric: str = "net_pnl"
     direction: Literal["maximize", "minimize"] = "maximize"
-    data: str = Field(min_length=1)
-    """Quotes as `.parquet` or `.csv`: from the current directory, else beside the tuning config."""
-    data_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """What the file must hold. `resolved` fills it in."""
+    data: Data
+    """Quotes as `.parquet` or `.csv`: a file of rows, or a file for each feed (`venue_a`, `venue_b`, `fx`). From the
+    current directory, else beside the tuning config."""
+    data_sha256: Sha256 | None = None
+    """What the file or files must hold. `resolved` fills it in."""
+    data_origin: str | None = None
+    """Where they say they come from. `resolved` fills it in."""
     quote_currency: str = Field(default="krw", pattern=r"^[a-z0-9]{1,10}$")
     """That of venue A, in which amounts are given."""
     capital: Number = Field(gt=0)
     """In that currency. Amounts that are not given are shares of it."""
     venue_a: VenueSpec
     venue_b: VenueSpec
+    transfers: TransfersSpec = TransfersSpec()
+    """The terms of sending inventory back, which the strategy's `transfer_position_CURRENCY` asks for."""
     default_size: Annotated[Number, Field(gt=0)] | None = None
     """Coins at the best price where the data has no sizes. Without limit where not given."""
     days: tuple[date, ...] | None = Field(default=None, min_length=1)
@@ -74,6 +107,8 @@ class ArbitrageSpec(ObjectiveSpec):
     """The last UTC day, included."""
     fixed: dict[str, Number] = Field(default_factory=dict)
     """Parameters of the strategy that are not searched."""
+    split: Split | None = None
+    """Which of those days are tuned on, validated on, and held out. `tuning.evaluation` fills it in at submit."""
 
     @field_validator("metric")
     @classmethod
@@ -98,47 +133,63 @@ class ArbitrageSpec(ObjectiveSpec):
 
     @override
     def build(self, base: Path) -> ArbitrageObjective:
-        from tuning_worker.market.data import chosen_days, load_market  # noqa: PLC0415 - NumPy is slow to import
+        from tuning_worker.market.data import chosen_days  # noqa: PLC0415 - NumPy is slow to import
         from tuning_worker.market.engine import warm_up  # noqa: PLC0415 - numba is slow to import
 
-        path = self._path(base)
-        if self.data_sha256 is not None and _sha256(path) != self.data_sha256:
-            raise MarketDataError(f"{path}: it has changed since the session was submitted; submit a new session")
-        size = float("inf") if self.default_size is None else self.default_size
-        market = load_market(path, default_size=size)
-        market = market.select(chosen_days(self.days, self.from_day, self.to_day))
+        market = self._load(base)
+        parts = (self.split.tune, self.split.validation) if self.split else (market.days,)
         warm_up()
-        return ArbitrageObjective(self, market)
+        # No quote of another day goes any further than this.
+        return ArbitrageObjective(self, *(market.select(chosen_days(part, None, None)) for part in parts if part))
 
     @override
     def check(self, base: Path, names: tuple[str, ...]) -> list[str]:
         both = sorted(self.fixed.keys() & set(names))
-        return [
+        problems = [
             *(f"{name} is in both fixed and the search space: keep one" for name in both),
-            *parameter_problems(names, self.quote_currency),
-            *header_problems(self._path(base)),
+            *parameter_problems((*names, *self.fixed), self.quote_currency),
+            *Dataset(self.data, base).header_problems(),
         ]
+        if not problems:
+            try:
+                self._load(base)
+            except MarketDataError as error:
+                problems = str(error).splitlines()
+        return problems
+
+    @override
+    def find_days(self, base: Path) -> Sequence[date]:
+        return self._load(base).days
 
     @override
     def resolved(self, base: Path) -> dict[str, Any]:
-        path = self._path(base)
-        return {**self.model_dump(mode="json"), "data": str(path), "data_sha256": _sha256(path)}
+        return {**self.model_dump(mode="json"), **Dataset(self.data, base).resolved()}
 
-    def _path(self, base: Path) -> Path:
-        here, beside = Path(self.data).absolute(), base.absolute() / self.data
-        return here if here.exists() or not beside.exists() else beside
+    def _load(self, base: Path) -> Market:
+        from tuning_worker.market.data import chosen_days  # noqa: PLC0415 - NumPy is slow to import
+
+        size = float("inf") if self.default_size is None else self.default_size
+        market = Dataset(self.data, base).load(self.data_sha256, default_size=size)
+        return market.select(chosen_days(self.days, self.from_day, self.to_day))
 
 
 class ArbitrageObjective:
-    """Runs the paper engine over quotes that it holds in memory."""
+    """Runs the paper engine over quotes that it holds in memory.
 
-    def __init__(self, spec: ArbitrageSpec, market: Market) -> None:
-        self._market = market
+    The validation days are a run of their own, which begins with fresh inventory: nothing is carried over.
+    """
+
+    def __init__(self, spec: ArbitrageSpec, market: Market, validation: Market | None = None) -> None:
         self._currency, self._capital, self._fixed = spec.quote_currency, spec.capital, spec.fixed
-        self._venues = _venues(spec, market)
+        self._transfers = Transfers(
+            spec.transfers.delay_ms, spec.transfers.coin_fee, spec.transfers.money_fee_bps / 10_000
+        )
+        self._tune = market, _venues(spec, market)
+        self._validation = None if validation is None else (validation, _venues(spec, validation))
+        self._validated = dict.fromkeys((*VALIDATED, spec.metric))
 
-    def evaluate(self, params: Params) -> Metrics:
-        """Run the strategy once.
+    def evaluate(self, params: Params) -> Measurement:
+        """Run the strategy once over the days that are tuned on, and once over those it is validated on.
 
         Raises:
             ValueError: a parameter is not the strategy's, or its value makes no sense.
@@ -147,12 +198,23 @@ class ArbitrageObjective:
 
         values: Mapping[str, object] = {**self._fixed, **params}
         strategy = make_strategy(values, self._currency, self._capital)
-        return measure(simulate(self._market, self._venues, strategy))
+        run = simulate(*self._tune, strategy, self._transfers)
+        metrics, daily = measure(run), _daily(self._tune[0], run)
+        if self._validation is not None:
+            again = simulate(*self._validation, strategy, self._transfers)
+            measured = measure(again)
+            metrics |= {f"validation_{name}": measured[name] for name in self._validated}
+            daily |= _daily(self._validation[0], again)
+        return Measurement(metrics, daily, run.capital)
+
+
+def _daily(market: Market, run: Run) -> dict[str, float]:
+    return {day.isoformat(): pnl for day, pnl in zip(market.days, run.daily, strict=True)}
 
 
 def _venues(spec: ArbitrageSpec, market: Market) -> tuple[Venue, Venue]:
     """Return both venues with their inventory: a quarter of the capital where the spec does not say."""
-    bid_a, bid_b, ask_a, ask_b, *_, fx_bid, fx_ask = market.cells[:, 0].tolist()
+    (bid_a, ask_a), (bid_b, ask_b), (fx_bid, fx_ask) = market.opening()
     quarter = spec.capital / 4
     rate = (fx_bid + fx_ask) / 2
     at_a = _venue(spec.venue_a, quarter, (bid_a + ask_a) / 2)
@@ -167,12 +229,5 @@ def _venue(spec: VenueSpec, quarter: float, price: float) -> Venue:
         latency_ms=spec.latency_ms,
         quote=quarter if spec.quote is None else spec.quote,
         base=quarter / price if spec.base is None else spec.base,
+        adverse=spec.impact_ticks * spec.tick,
     )
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise MarketDataError(f"{path}: it cannot be read: {error.strerror}") from error

@@ -14,14 +14,36 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
 from typing import Any, Final
 
-from tuning_worker.objectives.protocol import EvaluationFailed, Metrics
+from tuning_worker.objectives.protocol import EvaluationFailed, Measurement, Metrics
 
 MAX_METRICS: Final = 256
 """Each becomes a column of the CSV and a field in the store: more are surely not meant."""
 MAX_NAME: Final = 200
 _INT64: Final = 2**63
+
+
+MAX_DAYS: Final = 20_000
+
+
+def checked(measured: Measurement) -> Measurement:
+    """Return a measurement whose days and capital can be recorded, as plain floats.
+
+    Raises:
+        EvaluationFailed: `bad_output`: they cannot.
+    """
+    daily, capital = measured.daily, measured.capital
+    if daily is not None:
+        if len(daily) > MAX_DAYS:
+            raise EvaluationFailed("bad_output", f"{len(daily)} days, where at most {MAX_DAYS} can be recorded")
+        days = {_day(day): _amount(f"the day {day}", value) for day, value in daily.items()}
+        daily = dict(sorted(days.items()))
+    if capital is not None:
+        capital = _amount("the capital", capital)
+    return replace(measured, daily=daily, capital=capital)
 
 
 def metrics_from(returned: object, metric: str) -> Metrics:
@@ -57,6 +79,22 @@ def judged(metrics: Metrics, metric: str) -> float:
     if value is None or not math.isfinite(value):
         message = f"the metric {metric!r} is undefined: it is NaN, infinite or null"
         raise EvaluationFailed("not_finite", message, metrics={**metrics, metric: None})
+    return float(value)
+
+
+def _day(text: object) -> str:
+    try:
+        if isinstance(text, str) and date.fromisoformat(text).isoformat() == text:
+            return text
+    except ValueError:
+        pass
+    raise EvaluationFailed("bad_output", f"a day is written like 2026-01-31, not {str(text)[:MAX_NAME]!r}")
+
+
+def _amount(what: str, found: object) -> float:
+    value = _number(found)
+    if value is None or isinstance(value, bool) or _finite(value) is None:
+        raise EvaluationFailed("bad_output", f"{what} has no finite number, it has {str(found)[:MAX_NAME]}")
     return float(value)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import override
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
     from pathlib import Path
 
 Params: TypeAlias = Mapping[str, int | float | str | bool]
@@ -19,10 +22,26 @@ Metrics: TypeAlias = dict[str, float | int | None]
 """What an evaluation measured, by name. A metric that is undefined is None, never 0."""
 
 
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What an objective measured, where the metrics alone do not tell all.
+
+    Attributes:
+        metrics: all of them, the objective's own among them.
+        daily: the profit or loss of each UTC day (ISO 8601, `2026-01-31`), in the quote currency. Finite numbers.
+            It is kept in the iteration's record, not in the CSV.
+        capital: what the profits are to be divided by to become returns, in the quote currency.
+    """
+
+    metrics: Metrics
+    daily: Mapping[str, float] | None = None
+    capital: float | None = None
+
+
 class Objective(Protocol):
     """Turns parameters into metrics. It lives in the evaluator's process, and is asked one thing at a time."""
 
-    def evaluate(self, params: Params) -> Metrics:
+    def evaluate(self, params: Params) -> Metrics | Measurement:
         """Measure one suggestion.
 
         Returns:
@@ -38,6 +57,7 @@ class Objective(Protocol):
 _KIND_LIMIT: Final = 200
 _MESSAGE_LIMIT: Final = 2 * 1024
 _DETAIL_LIMIT: Final = 16 * 1024
+_MAX_OBJECTIVES: Final = 16
 
 
 class EvaluationFailed(Exception):  # noqa: N818 - it is a verdict on an iteration, and the name that records use
@@ -79,8 +99,28 @@ class ObjectiveSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     metric: str = Field(min_length=1, max_length=200)
-    """The metric that is tuned."""
+    """The metric that is tuned; with `metrics` the first of them."""
     direction: Literal["maximize", "minimize"]
+    metrics: dict[Annotated[str, Field(min_length=1, max_length=200)], Literal["maximize", "minimize"]] | None = Field(
+        default=None, min_length=2, max_length=_MAX_OBJECTIVES
+    )
+    """Several metrics that are tuned at once, each with its direction, in place of `metric` and `direction`."""
+
+    @property
+    def objectives(self) -> Mapping[str, Literal["maximize", "minimize"]]:
+        """Every metric that is tuned, with its direction."""
+        return self.metrics or {self.metric: self.direction}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_of_several(cls, data: Any) -> Any:
+        several = data.get("metrics") if isinstance(data, dict) else None
+        if not isinstance(several, dict) or not several:
+            return data
+        first = dict(zip(("metric", "direction"), next(iter(several.items())), strict=True))
+        if {**first, **data} != {**data, **first}:
+            raise ValueError("give metric and direction, or metrics with several of them, and not both")
+        return {**data, **first}
 
     @abstractmethod
     def build(self, base: Path) -> Objective:
@@ -101,6 +141,16 @@ class ObjectiveSpec(BaseModel):
         Returns:
             A sentence for each problem.
         """
+
+    def find_days(self, base: Path) -> Sequence[date] | None:  # noqa: ARG002 - for those that have some
+        """Return the UTC days that there are data of, ascending; None where this objective cannot be split by days.
+
+        One that can has a field `split: Split | None`, and evaluates on the days that it names and on no others.
+
+        Args:
+            base: the folder of the tuning config.
+        """
+        return None
 
     @abstractmethod
     def resolved(self, base: Path) -> dict[str, Any]:

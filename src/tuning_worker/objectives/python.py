@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import inspect
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,7 @@ from typing_extensions import override
 
 from tuning_worker.objectives.lookup import find_module, function_problems
 from tuning_worker.objectives.metrics import metrics_from
-from tuning_worker.objectives.protocol import EvaluationFailed, Metrics, ObjectiveSpec, Params
+from tuning_worker.objectives.protocol import EvaluationFailed, Measurement, Metrics, ObjectiveSpec, Params
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ class PythonSpec(ObjectiveSpec):
     """`{kind: python, function: "package.module:function", metric: value, direction: maximize}`.
 
     The module is looked for beside the tuning config first, then on PYTHONPATH, then among what is installed. The
-    function returns a number, or a dict of metrics (see `tuning_worker.objectives.metrics`).
+    function returns a number, a dict of metrics (see `tuning_worker.objectives.metrics`), or a `Measurement`.
     """
 
     kind: Literal["python"]
@@ -86,12 +87,14 @@ class PythonObjective:
     def __init__(self, function: Callable[[dict[str, Any]], object], metric: str, fixed: dict[str, JsonValue]) -> None:
         self._function, self._metric, self._fixed = function, metric, fixed
 
-    def evaluate(self, params: Params) -> Metrics:
+    def evaluate(self, params: Params) -> Metrics | Measurement:
         """Call the function with a fresh dict, which is its own to change."""
         returned = self._function({**copy.deepcopy(self._fixed), **params})
         if inspect.iscoroutine(returned):
             returned.close()  # or Python would warn, at some later moment, that nobody awaited it
             raise EvaluationFailed("bad_output", "the function is async; an objective is a plain function")
+        if isinstance(returned, Measurement):
+            return replace(returned, metrics=metrics_from(returned.metrics, self._metric))
         return metrics_from(returned, self._metric)
 
 

@@ -9,26 +9,46 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
 from tuning_worker.optimizers.protocol import Direction, Optimizer, Result, Search
+from tuning_worker.optimizers.rounds import suggest_in_round
 from tuning_worker.optimizers.unused import unused_point
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tuning_worker.space import SearchSpace
 
-__all__ = ["OPTIMIZERS", "Direction", "Optimizer", "Result", "Search", "make_optimizer", "unused_point"]
+__all__ = [
+    "OPTIMIZERS",
+    "Direction",
+    "Optimizer",
+    "Result",
+    "Search",
+    "make_optimizer",
+    "suggest_in_round",
+    "unused_point",
+]
 
 OPTIMIZERS: Mapping[str, str] = MappingProxyType(
     {
         "bayesian": "tuning_worker.optimizers.bayesian:BayesianOptimizer",
+        "cmaes": "tuning_worker.optimizers.cmaes:CmaesOptimizer",
+        "gp": "tuning_worker.optimizers.gp:GpOptimizer",
         "grid": "tuning_worker.optimizers.grid:GridOptimizer",
+        "nsga2": "tuning_worker.optimizers.nsga2:Nsga2Optimizer",
+        "qmc": "tuning_worker.optimizers.qmc:QmcOptimizer",
         "random": "tuning_worker.optimizers.random:RandomOptimizer",
     }
 )
 
 
 def make_optimizer(
-    name: str, space: SearchSpace, *, seed: int, direction: Direction, grid_points: int, total: int
+    name: str,
+    space: SearchSpace,
+    *,
+    seed: int,
+    direction: Direction | Sequence[Direction],
+    grid_points: int,
+    total: int,
 ) -> Optimizer:
     """The optimizer of this name for one session; the arguments are those of `Search`.
 
@@ -41,4 +61,5 @@ def make_optimizer(
         raise UsageError(f"there is no optimizer {name!r}: choose one of {', '.join(OPTIMIZERS)}{hint}")
     module, _, attribute = OPTIMIZERS[name].partition(":")
     build: type[Optimizer] = getattr(import_module(module), attribute)
-    return build(Search(space, seed, direction, grid_points, total))
+    directions = (direction,) if isinstance(direction, str) else tuple(direction)
+    return build(Search(space, seed, directions, grid_points, total))

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from itertools import islice
-from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar
 
-from orchestrator.errors import UsageError
 from tuning_worker.optimizers.draws import draw, random_point
-from tuning_worker.optimizers.protocol import Result
+from tuning_worker.optimizers.known import find_best
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from tuning_worker.optimizers.protocol import Search
+    from tuning_worker.optimizers.protocol import Result, Search
     from tuning_worker.space import Params, Point
 
 STARTUP = 10
@@ -27,8 +23,10 @@ LATEST = 300
 class BayesianOptimizer:
     """TPE on what the session knows, the same for the same knowledge whatever the order in which it came.
 
-    - FAILED iterations are shown as pending ones are: as places to stay away from, without a made-up number.
+    - Candidates under evaluation repel, and so do FAILED iterations: as places to stay away from, without a made-up
+      number.
     - Results outside the space (of an earlier form of the config, say) are not shown.
+    - With several objectives it is multi-objective TPE; the best are then those that the fewest others beat.
     - On one machine and one set of libraries candidates are the same bit for bit; NumPy does not promise that its
       logarithms are the same on every processor, so unlike random and grid they may differ between machines.
     """
@@ -41,39 +39,13 @@ class BayesianOptimizer:
 
     def suggest(self, g: int, results: Sequence[Result], pending: Mapping[int, Params], attempt: int = 0) -> Point:
         """The candidate of g given what is known; another one for each `attempt`."""
-        space, seed = self._search.space, self._search.seed
-        best = self._best(results)
+        search = self._search
+        best = find_best(search, results, BEST)
         if len(best) < STARTUP:
-            return random_point(space, seed, g, attempt)
+            return random_point(search.space, search.seed, g, attempt)
         from tuning_worker.optimizers import tpe  # noqa: PLC0415 - Optuna takes 0.2 s, and `check` never asks
+        from tuning_worker.optimizers.studies import choose_shown  # noqa: PLC0415 - as above
 
-        finished = {result.g for result in results}
-        running = [Result(i, params, None) for i, params in pending.items() if i != g and i not in finished]
-        shown = {result.g: result for result in (*best, *self._latest(results), *self._within(running))}
-        ordered = [shown[i] for i in sorted(shown)]
-        return tpe.suggest(space, self._search.direction, ordered, seed=draw(32, "bayesian", seed, g, attempt))
-
-    def _best(self, results: Iterable[Result]) -> list[Result]:
-        """The best `BEST` results, among equals those of lower g."""
-        sign = -1 if self._search.direction == "maximize" else 1
-        valued = [(sign * value, result) for result in results if (value := _value(result)) is not None]
-        ranked = sorted(valued, key=lambda entry: (entry[0], entry[1].g))
-        return list(islice(self._within(result for _, result in ranked), BEST))
-
-    def _latest(self, results: Iterable[Result]) -> list[Result]:
-        """The `LATEST` results of the highest g, with a value or without."""
-        return list(islice(self._within(sorted(results, key=attrgetter("g"), reverse=True)), LATEST))
-
-    def _within(self, results: Iterable[Result]) -> Iterator[Result]:
-        """Those within the space, spelled as it spells them; lazily, as checking all of a long session takes long."""
-        for result in results:
-            try:
-                params = self._search.space.validate_point(result.params)
-            except UsageError:
-                continue
-            yield Result(result.g, params, _value(result))
-
-
-def _value(result: Result) -> float | None:
-    """The value of a result, if it can be compared."""
-    return result.value if result.value is not None and math.isfinite(result.value) else None
+        shown = choose_shown(search, best, results, {i: each for i, each in pending.items() if i != g}, LATEST)
+        found = tpe.suggest(search.space, shown, seed=draw(32, "bayesian", search.seed, g, attempt))
+        return random_point(search.space, search.seed, g, attempt) if found is None else found

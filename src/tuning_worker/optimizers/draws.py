@@ -8,11 +8,16 @@ from __future__ import annotations
 from hashlib import shake_256
 from typing import TYPE_CHECKING
 
+from orchestrator.errors import UsageError
 from tuning_worker.exact import UNIFORM_BITS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tuning_worker.space import Point, SearchSpace
 
+MAX_DRAWS = 100_000
+"""Of one point until it meets the constraints: what meets one point in twenty thousand is found surely enough."""
 _ROUNDS = 8  # four make a Feistel network indistinguishable from chance where halves are wide; ours may be 1 bit wide
 
 
@@ -44,9 +49,37 @@ def permute(index: int, size: int, *key: str | int) -> int:
             return index
 
 
+def first_allowed(space: SearchSpace, make: Callable[[int], Point]) -> Point:
+    """The first of `make(0)`, `make(1)`, … that meets the space's constraints.
+
+    Raises:
+        UsageError: none of `MAX_DRAWS` does.
+    """
+    for turn in range(MAX_DRAWS if space.constraints else 1):
+        point = make(turn)
+        if space.is_allowed(point):
+            return point
+    texts = "; ".join(constraint.text for constraint in space.constraints)
+    raise UsageError(
+        f"none of {MAX_DRAWS:,} random points meets the constraints ({texts}): "
+        "make the bounds of their parameters fit them better"
+    )
+
+
 def random_point(space: SearchSpace, seed: int, g: int, attempt: int = 0) -> Point:
-    """The uniform point that belongs to (seed, g, attempt); each value depends on those and its own name alone."""
-    return {
-        name: dimension.at_uniform(draw(UNIFORM_BITS, "random", seed, g, attempt, name))
-        for name, dimension in space.dimensions.items()
-    }
+    """The uniform point that belongs to (seed, g, attempt).
+
+    Each value depends on those and its own name alone. Where constraints are not met the whole point is drawn again,
+    so every value depends also on how often that was.
+
+    Raises:
+        UsageError: as `first_allowed`.
+    """
+
+    def make(turn: int) -> Point:
+        again = ("again", turn) if turn else ()
+        return space.make_point(
+            lambda name, dimension: dimension.at_uniform(draw(UNIFORM_BITS, "random", seed, g, attempt, *again, name))
+        )
+
+    return first_allowed(space, make)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class GridOptimizer:
     """The grid's points by g: in order when all of them fit into the session, else a seeded selection.
 
-    A session with more iterations than the grid has points is refused: what to do with the rest is the user's choice.
+    Points that would differ in parameters that are not active are one; points that break a constraint are none. A
+    session with more iterations than the grid has points is refused: what to do with the rest is the user's choice.
     """
 
     learns: ClassVar[bool] = False
@@ -27,6 +28,11 @@ class GridOptimizer:
         self._seed = search.seed
         self._grid = search.space.grid(search.grid_points)
         self._size = self._grid.size
+        if not self._size:
+            raise UsageError(
+                "no point of the grid meets the constraints: make the grid finer "
+                f"(grid_points is {search.grid_points}), or choose another optimizer"
+            )
         if search.total > self._size:
             points = "1 point" if self._size == 1 else f"{self._size} points"
             raise UsageError(

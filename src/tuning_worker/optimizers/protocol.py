@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
 
@@ -18,14 +19,16 @@ class Result:
     """A finished iteration.
 
     Attributes:
-        g: its global index in the session, from 0.
+        g: its global index in the session, from 0; that of a result of an earlier session is negative.
         params: what was evaluated.
-        value: the objective's value, or None where the iteration FAILED.
+        value: the (first) objective's value, or None where the iteration FAILED.
+        values: all of them, where there are several objectives.
     """
 
     g: int
     params: Params
     value: float | None
+    values: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +38,28 @@ class Search:
     Attributes:
         space: where to search.
         seed: the session's, at least 0.
-        direction: which values of the objective are better.
+        directions: which values of each objective are better; one optimizes all of several at once.
         grid_points: values of each float or int dimension on a grid.
         total: the session's iterations.
     """
 
     space: SearchSpace
     seed: int
-    direction: Direction
+    directions: tuple[Direction, ...]
     grid_points: int
     total: int
+
+    def losses(self, result: Result) -> tuple[float, ...] | None:
+        """What a result lost in each objective (less is better), or None: it failed or cannot be compared."""
+        if result.value is None:
+            return None
+        values = (result.value,) if len(self.directions) == 1 else result.values or ()
+        if len(values) != len(self.directions) or not all(map(math.isfinite, values)):
+            return None
+        return tuple(
+            -value if direction == "maximize" else value
+            for value, direction in zip(values, self.directions, strict=True)
+        )
 
 
 class Optimizer(Protocol):

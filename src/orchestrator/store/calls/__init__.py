@@ -7,8 +7,19 @@ is safe: every script knows what it has done.
 from __future__ import annotations
 
 from orchestrator.store.calls.call import Call, dumps, no_session
-from orchestrator.store.calls.iterations import Begun, Place, Record, Recorded, Taken, begin, commit
+from orchestrator.store.calls.iterations import (
+    Beginning,
+    Begun,
+    Enough,
+    Place,
+    Record,
+    Recorded,
+    Taken,
+    begin,
+    commit,
+)
 from orchestrator.store.calls.jobs import Moved, Transition, note, transition
+from orchestrator.store.calls.looks import look
 from orchestrator.store.calls.ownership import Adopted, Over, Owned, Renewed, adopt, fence, renew, serve, trouble
 from orchestrator.store.calls.sessions import LARGE, Existing, send_ahead, submit
 from orchestrator.store.calls.wishes import Cancellation, Cancelled, Retried, cancel, pause, pause_env, retry
@@ -16,10 +27,12 @@ from orchestrator.store.calls.wishes import Cancellation, Cancelled, Retried, ca
 __all__ = [
     "LARGE",
     "Adopted",
+    "Beginning",
     "Begun",
     "Call",
     "Cancellation",
     "Cancelled",
+    "Enough",
     "Existing",
     "Moved",
     "Over",
@@ -37,6 +50,7 @@ __all__ = [
     "commit",
     "dumps",
     "fence",
+    "look",
     "no_session",
     "note",
     "pause",

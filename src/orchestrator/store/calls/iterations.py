@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from orchestrator.clock import iso
 from orchestrator.domain.job import Status, to_hash
@@ -58,17 +58,40 @@ class Recorded:
     """The iteration is recorded already."""
 
 
+@dataclass(frozen=True, slots=True)
+class Enough:
+    """The session has as many FAILED iterations as it may have: nothing more begins."""
+
+    failures: int
+
+
+Beginning: TypeAlias = Begun | Taken | Recorded | Enough
+
+
 def begin(
-    keys: Keys, place: Place, params: Mapping[str, object], point: str, fields: Mapping[str, object]
-) -> Call[Begun | Taken | Recorded]:
+    keys: Keys,
+    place: Place,
+    params: Mapping[str, object],
+    point: str,
+    fields: Mapping[str, object],
+    max_failures: int | None = None,
+) -> Call[Beginning]:
     """Store an iteration's parameters before they are evaluated, and claim their `point` unless that is empty.
+
+    Args:
+        keys: of the env.
+        place: of the iteration.
+        params: what is to be evaluated, unless others are stored already.
+        point: the text by which it is claimed, or nothing.
+        fields: of the record.
+        max_failures: how many FAILED iterations the session may have.
 
     Raises (when read):
         FencedError: another attempt runs, or none.
     """
     given = dumps(params)
 
-    def read(rest: list[Any]) -> Begun | Taken | Recorded:
+    def read(rest: list[Any]) -> Beginning:
         match rest:
             case ["stored", stored]:
                 return Begun(stored)
@@ -76,6 +99,8 @@ def begin(
                 return Taken(int(g))
             case ["recorded"]:
                 return Recorded()
+            case ["enough", failures]:
+                return Enough(int(failures))
             case _:
                 return Begun(given)
 
@@ -86,6 +111,7 @@ def begin(
             place.key(keys),
             keys.candidates(place.session_id),
             keys.points(place.session_id),
+            keys.session(place.session_id),
         ),
         (
             str(place.token),
@@ -95,6 +121,7 @@ def begin(
             given,
             dumps(to_hash(fields)),
             dumps(to_hash({f"params_{name}": value for name, value in params.items()})),
+            str(max_failures or ""),
         ),
         checked_by_job(read, place.job_id, whole=True),
     )

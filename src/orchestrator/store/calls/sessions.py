@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.clock import iso
 from orchestrator.domain.job import Status, to_hash
-from orchestrator.errors import StateError
+from orchestrator.errors import NotFoundError, StateError
 from orchestrator.store.calls.call import Call, dumps, ms, script
 from orchestrator.store.keys import SCHEMA_VERSION, Keys, check_schema
 
@@ -70,8 +70,10 @@ def submit(
         sent_ahead: `send_ahead` has brought the jobs to the store.
 
     Raises (when read):
+        NotFoundError: the session that it resumes from is not there.
         StateError: the store holds another schema version, or the jobs were sent ahead too long ago.
     """
+    earlier = str(session.get("resume_from") or "")
     return Call(
         script("submit"),
         (
@@ -82,6 +84,9 @@ def submit(
             keys.active,
             keys.schema,
             keys.wake,
+            keys.prior(session_id),
+            keys.session(earlier),
+            keys.results(earlier),
         ),
         (
             SCHEMA_VERSION,
@@ -91,18 +96,21 @@ def submit(
             dumps(to_hash(session)),
             dumps([job["job_id"] for job in jobs] if sent_ahead else list(jobs)),
             keys.job(session_id, ""),
+            earlier,
         ),
-        _read_submit,
+        lambda reply: _read_submit(reply, earlier),
     )
 
 
-def _read_submit(reply: list[Any]) -> Existing | None:
+def _read_submit(reply: list[Any], earlier: str) -> Existing | None:
     match reply:
         case ["schema", version]:
             check_schema(version)
             return None
         case ["exists", spec_hash, status]:
             return Existing(spec_hash, Status(status))
+        case ["no_earlier"]:
+            raise NotFoundError(f"there is no session {earlier} to resume from: `orch list` shows those that there are")
         case ["late"]:
             raise StateError("handing the session in took too long, and nothing of it is kept: do it again")
         case _:

@@ -1,8 +1,9 @@
 -- An iteration begins: its parameters are stored before they are evaluated, so that whoever resumes evaluates the same.
--- KEYS  job iteration candidates points
--- ARGV  token worker_id g point params(JSON) fields(JSON) params_fields(JSON)
+-- KEYS  job iteration candidates points session
+-- ARGV  token worker_id g point params(JSON) fields(JSON) params_fields(JSON) max_failures
 -- point: the text of the point to claim, or '' where the optimizer does not mind repeating one.
--- Gives {'begun'} | {'stored', params} | {'recorded'} | {'taken', g} | {'fenced', token}
+-- max_failures: with so many FAILED iterations in the session nothing more begins; '' for no limit.
+-- Gives {'begun'} | {'stored', params} | {'recorded'} | {'taken', g} | {'enough', failures} | {'fenced', token}
 
 local job = redis.call('HMGET', KEYS[1], 'token', 'status')
 if job[1] ~= ARGV[1] or job[2] ~= 'RUNNING' then
@@ -15,6 +16,10 @@ local function show_candidate(params)
 end
 
 local known = redis.call('HMGET', KEYS[2], 'status', 'params')
+local failures = redis.call('HGET', KEYS[5], 'failed_iterations')
+if ARGV[8] ~= '' and (not known[1] or known[1] == 'RUNNING') and tonumber(failures) >= tonumber(ARGV[8]) then
+  return {'enough', failures}
+end
 if known[1] == 'RUNNING' then
   hset(KEYS[2], cjson.decode(ARGV[6]))
   show_candidate(known[2])

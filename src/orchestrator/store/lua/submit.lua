@@ -1,9 +1,10 @@
 -- A session and all its jobs come to be at once, or not at all.
--- KEYS  session jobs events sessions active schema wake
--- ARGV  schema_version now_iso now_ms session_id session(JSON fields) jobs(JSON list) job_key_prefix
+-- KEYS  session jobs events sessions active schema wake prior earlier earlier_results
+-- ARGV  schema_version now_iso now_ms session_id session(JSON fields) jobs(JSON list) job_key_prefix resume_from
 -- A job is its fields or, where these were sent ahead, its id. What was sent ahead lives on from here.
 -- Sent again after a lost reply, it is known by its first job: job ids are never used twice.
--- Gives {'created'} | {'exists', spec_hash, status} | {'schema', version} | {'late'}
+-- resume_from: the session whose results are copied, earlier and earlier_results being its keys; '' for none.
+-- Gives {'created'} | {'exists', spec_hash, status} | {'schema', version} | {'late'} | {'no_earlier'}
 
 local version = redis.call('GET', KEYS[6])
 if version and version ~= ARGV[1] then
@@ -21,6 +22,9 @@ if known[2] then
   end
   return {'exists', known[1], known[2]}
 end
+if ARGV[8] ~= '' and redis.call('EXISTS', KEYS[9]) == 0 then
+  return {'no_earlier'}
+end
 for number, job in ipairs(jobs) do
   local key = ARGV[7] .. ids[number]
   if type(job) == 'table' then
@@ -31,6 +35,9 @@ for number, job in ipairs(jobs) do
 end
 for first = 1, #ids, 1000 do -- unpack has its limits
   redis.call('RPUSH', KEYS[2], unpack(ids, first, math.min(first + 999, #ids)))
+end
+if ARGV[8] ~= '' and redis.call('COPY', KEYS[10], KEYS[8]) == 1 then
+  redis.call('PERSIST', KEYS[8]) -- a copy would expire with what it was made of
 end
 redis.call('SET', KEYS[6], ARGV[1])
 local session = cjson.decode(ARGV[5])

@@ -1,0 +1,88 @@
+"""Compiling, and keeping the machine code on disk, so that a machine compiles a version of the engine once.
+
+numba's own cache notices no change of a function that is called from another file, so the folder is named after all
+that the code depends on: the source of this package and of what it imports numbers from, Python and numba. Several
+processes may use it at once: numba replaces files whole, and `one_at_a_time` keeps workers that start together from
+compiling the same thing side by side.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numba
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HERE = Path(__file__).parent
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def cache_folder() -> Path:
+    """Return where the machine code is kept: in NUMBA_CACHE_DIR if set, else in the user's cache."""
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return (Path(given) if given else user / "orch" / "numba") / f"engine-{version_of(HERE)}"
+
+
+def version_of(package: Path) -> str:
+    """Return a digest of all that the machine code follows from, but for the processor, which numba minds itself."""
+    digest = hashlib.sha256(f"{sys.version} {numba.__version__}".encode())
+    for file in sorted([*package.glob("*.py"), package.parent / "data.py", package.parent / "run.py"]):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def usable(folder: Path) -> str | None:
+    """Return the folder, made if need be; None where it cannot be written to, for numba's own choice."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return str(folder) if os.access(folder, os.W_OK) else None
+
+
+FOLDER = usable(cache_folder())
+
+
+def compiled(function: F) -> F:
+    """Compile a function when it is first called, and keep the machine code. Only compiled code may call it."""
+    return _compiled(function, no_cpython_wrapper=True)
+
+
+def contracted(function: F) -> F:
+    """Do the same, with a product and a sum in one instruction where there is one: the last bit may differ."""
+    return _compiled(function, no_cpython_wrapper=True, fastmath={"contract"})
+
+
+def entrance(function: F) -> F:
+    """Do the same with a function that Python calls."""
+    return _compiled(function, no_cpython_wrapper=False)
+
+
+def _compiled(function: F, **options: Any) -> F:
+    config: Any = numba.config
+    before = config.CACHE_DIR
+    config.CACHE_DIR = FOLDER or before  # read where a function is declared; the user's own are not ours to move
+    try:
+        return cast("F", numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function))
+    finally:
+        config.CACHE_DIR = before
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Hold the folder's lock, so that of several processes one compiles and the others find it done."""
+    if FOLDER is None:
+        yield
+        return
+    with (Path(FOLDER) / "lock").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,264 @@
+"""Tune, validation and holdout days as a user meets them: planned, tuned, judged, looked at, replayed."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from e2e.conftest import Cli
+from orchestrator.settings import load_settings
+from orchestrator.store.blocking import BlockingStore
+from orchestrator.store.keys import Keys
+from orchestrator.store.opening import open_store
+from tuning_worker.market import synth
+from tuning_worker.market.engine import warm_up
+from tuning_worker.market.kernel.caching import cache_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TUNING = """
+tuning:
+  method: random
+  seed: 3
+  search_space:
+    min_spread_pct: {type: float, bounds: [0.0, 0.3]}
+    exit_spread_pct: {type: float, bounds: [-0.2, 0.1]}
+  objective:
+    kind: arbitrage
+    data: quotes.parquet
+    capital: 10000000
+    venue_a: {fee_bps: 2, latency_ms: 0}
+    venue_b: {fee_bps: 2, latency_ms: 0}
+  evaluation:
+    tune: 8d
+    folds: 2
+    purge: 1
+    holdout: [HOLDOUT]
+"""
+
+SESSION = """
+session_id: split
+total_iterations: 12
+workers: 2
+config_path: tuning.yaml
+base_output_csv: out/split
+env_vars: {NUMBA_CACHE_DIR: "COMPILED"}
+"""
+COMPILED = cache_folder().parent  # this machine's own: the user of these tests has a home of his own
+
+TEN_MINUTES = 600_000
+FIRST = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
+HOLDOUT = ("2026-01-01", "2026-01-16")  # one at each end: neither the first quote nor the last may matter
+PARTS = {
+    "tune": [f"2026-01-{day:02}" for day in range(3, 11)],
+    "fold 1": ["2026-01-12"],
+    "fold 2": ["2026-01-13", "2026-01-14"],
+    "holdout": list(HOLDOUT),
+    "left out": ["2026-01-02", "2026-01-11", "2026-01-15"],
+}
+PRICES = ("bid_a", "ask_a", "bid_b", "ask_b")
+
+
+def market() -> dict[str, list[Any]]:
+    """Sixteen days of made-up quotes, one each ten minutes."""
+    columns: dict[str, list[Any]] = dict(synth.synthesize(9, 16 * 144))
+    columns["ts"] = [FIRST + row * TEN_MINUTES for row in range(len(columns["ts"]))]
+    return columns
+
+
+def scrambled(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """The same quotes, with others in their place on the held-out days."""
+    held = [datetime.fromtimestamp(ts / 1000, UTC).date().isoformat() in HOLDOUT for ts in columns["ts"]]
+    assert sum(held) == 2 * 144
+    return columns | {
+        name: [value * 3 if is_held else value for value, is_held in zip(columns[name], held, strict=True)]
+        for name in PRICES
+    }
+
+
+def user(folder: Path, quotes: dict[str, list[Any]]) -> Cli:
+    home, cwd = folder / "home", folder / "work"
+    home.mkdir()
+    cwd.mkdir()
+    own = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE", "PATH", "PYTHON"))}
+    settings = {"HOME": str(home), "ORCH_STATE_DIR": str(folder / "state"), "ORCH_MAX_JOBS": "2"}
+    cli = Cli(cwd, {**own, **settings, "COLUMNS": "80"})
+    synth.write(cwd / "quotes.parquet", quotes, seed=9)
+    cli.write("tuning.yaml", TUNING.replace("HOLDOUT", ", ".join(HOLDOUT)))
+    cli.write("session.yaml", SESSION.replace("COMPILED", str(COMPILED)))
+    return cli
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """A finished session whose days are split, not looked at yet."""
+    warm_up()  # to compile may take longer than a verb is waited for
+    cli = user(tmp_path_factory.mktemp("split"), market())
+    done = cli("run", "session.yaml", "-o", "quiet")
+    assert (done.code, done.out) == (0, "SUCCESS\n"), done.err
+    return cli
+
+
+def records(cli: Cli) -> list[dict[str, str]]:
+    """All that is recorded of the iterations in the store, but for when they were and how long they took."""
+    with open_store(load_settings(cli.environ, cli.cwd)) as address:
+        store = BlockingStore(address.url, Keys("docker"))
+        places = [(f"worker-{worker}", iteration) for worker in (1, 2) for iteration in range(1, 7)]
+        found = store.read_all([("HGETALL", store.keys.iteration("paper", "split", *place)) for place in places])
+        store.close()
+    moments = ("timestamp", "started_at", "seconds")
+    return [{name: text for name, text in each.items() if name not in moments} for each in found]
+
+
+# --- the split ------------------------------------------------------------------------------------------------------
+
+
+def test_plan_shows_the_days_of_each_part(finished: Cli) -> None:
+    assert finished("plan", "session.yaml", "-o", "json").json["days"] == PARTS
+    shown = finished("plan", "session.yaml").out
+    assert "tune       8 days, 2026-01-03 to 2026-01-10\n" in shown
+    assert "fold 1     1 day, 2026-01-12\n" in shown
+    assert "holdout    2 days, 2026-01-01 to 2026-01-16\n" in shown
+
+
+def test_the_held_out_days_change_no_bit_of_any_record(finished: Cli, tmp_path: Path) -> None:
+    other = user(tmp_path, scrambled(market()))
+    assert other("run", "session.yaml", "-o", "quiet").out == "SUCCESS\n"
+    assert records(other) == records(finished)
+
+
+def test_the_records_hold_the_days_that_were_seen_and_what_validation_says(finished: Cli) -> None:
+    seen = PARTS["tune"] + PARTS["fold 1"] + PARTS["fold 2"]
+    for record in records(finished):
+        assert record["status"] == "SUCCESS"
+        daily = json.loads(record["daily"])
+        assert list(daily) == seen
+        tuned = sum(daily[day] for day in PARTS["tune"])
+        assert tuned == pytest.approx(float(record["value"]), abs=1e-6)
+        validated = sum(daily[day] for day in PARTS["fold 1"] + PARTS["fold 2"])
+        assert validated == pytest.approx(float(record["metrics_validation_net_pnl"]), abs=1e-6)
+        assert float(record["capital"]) == pytest.approx(1e7, rel=0.01)
+
+
+# --- judging --------------------------------------------------------------------------------------------------------
+
+
+def test_judge_says_how_far_the_best_can_be_trusted(finished: Cli) -> None:
+    judged = finished("judge", "split", "-o", "json").json
+    best = finished("best", "split", "-o", "json").json
+    assert (judged["schema"], judged["session_id"], judged["tried"], judged["tune_days"]) == (1, "split", 12, 8)
+    assert (judged["best"]["g"], judged["best"]["value"]) == (best["g"], best["value"])
+    assert judged["overfitting"]["splits"] == 70
+    assert 0 <= judged["overfitting"]["probability"] <= 1
+    assert judged["deflated_sharpe"]["trials"] == 12
+    assert len(judged["walk_forward"]["steps"]) == 2
+    shown = finished("judge", "split").out
+    for title in ("deflated Sharpe", "overfitting", "neighbourhood", "walk-forward"):
+        assert title in shown
+    assert finished("judge", "split", "-o", "quiet").out.startswith("deflated_sharpe=")
+    missing = finished("judge", "nothing")
+    assert (missing.code, missing.out) == (3, "")
+    assert missing.err.startswith("orch: there is no session nothing")
+
+
+# --- looking --------------------------------------------------------------------------------------------------------
+
+
+def test_a_look_is_recorded_once_counted_and_the_next_one_warned_of(finished: Cli) -> None:
+    first = finished("holdout", "split", "-o", "json")
+    assert (first.code, first.err) == (0, "")
+    assert (first.json["looks"], first.json["all_looks"], first.json["looked"]) == (1, 1, True)
+    (result,) = first.json["results"]
+    assert result["worker_id"].startswith("worker-")
+    assert list(result["daily"]) == list(HOLDOUT) == first.json["holdout_days"]
+    assert sum(result["daily"].values()) == pytest.approx(result["value"], abs=1e-6)
+    assert result["tuned_value"] == finished("best", "split", "-o", "json").json["value"]
+
+    again = finished("holdout", "split", "-o", "json")
+    assert again.json == {**first.json, "looked": False}
+    assert again.err == "orch: shown as it was recorded; 1 look at these days so far\n"
+
+    more = finished("holdout", "split", "--top", "2", "-o", "json")
+    assert more.json["looks"] == 2
+    assert more.json["results"][0] == result
+    assert more.json["results"][1]["look"] == 2
+    assert more.err.startswith("orch: warning: 2 looks at these days so far")
+    assert "TUNED net_pnl" in finished("holdout", "split", "--top", "2").out
+
+
+def test_looks_of_another_session_at_the_same_days_count_too(finished: Cli) -> None:
+    looks = finished("holdout", "split", "-o", "json").json["all_looks"]
+    overrides = ("--session-id", "second", "--set", "base_output_csv=out/second", "--set", "seed=5")
+    assert finished("run", "session.yaml", *overrides, "-o", "quiet").code == 0
+    second = finished("holdout", "second", "-o", "json")
+    assert (second.json["looks"], second.json["all_looks"]) == (1, looks + 1)
+    assert f"{looks + 1} looks at these days so far, {looks} of them by other sessions" in second.err
+    assert finished("rm", "second").code == 0
+    assert finished("holdout", "split", "-o", "json").json["all_looks"] == looks + 1  # what was seen stays seen
+
+
+def test_a_session_that_holds_nothing_out_has_nothing_to_look_at(finished: Cli) -> None:
+    finished.write("whole.yaml", TUNING[: TUNING.index("  evaluation:")])
+    overrides = ("--session-id", "whole", "--total-iterations", "2", "--set", "base_output_csv=out/whole")
+    assert finished("run", "session.yaml", *overrides, "--set", "config_path=whole.yaml", "-o", "quiet").code == 0
+    refused = finished("holdout", "whole")
+    assert refused.code == 5
+    assert refused.err.startswith("orch: session whole holds no days out: give its tuning config a section")
+    assert "no validation folds" in finished("judge", "whole").out
+
+
+# --- replaying ------------------------------------------------------------------------------------------------------
+
+
+def test_a_replay_gives_every_figure_again(finished: Cli) -> None:
+    same = finished("replay", "split", "3", "--worker", "worker-2", "-o", "json")
+    assert (same.code, same.json["same"], same.json["differences"]) == (0, True, [])
+    assert {"status", "value", "metrics.net_pnl", "daily.2026-01-03"} <= {each["name"] for each in same.json["figures"]}
+    assert "figures are the same" in finished("replay", "split", "3", "--worker", "worker-2").out
+    assert finished("replay", "split", "3", "--worker", "worker-2", "-o", "quiet").out == "same\n"
+
+
+def test_a_replay_needs_to_know_whose_and_which(finished: Cli) -> None:
+    which = finished("replay", "split", "3")
+    assert (which.code, which.err) == (
+        2,
+        "orch: iteration 3 is there of worker-1, worker-2: say which with --worker\n",
+    )
+    none = finished("replay", "split", "99")
+    assert (none.code, none.err) == (3, "orch: session split has no recorded iteration 99\n")
+
+
+def test_what_differs_is_shown_and_other_data_are_refused(finished: Cli) -> None:
+    with open_store(load_settings(finished.environ, finished.cwd)) as address:
+        store = BlockingStore(address.url, Keys("docker"))
+        place = store.keys.iteration("paper", "split", "worker-1", 2)
+        results = store.keys.results("split")
+        (entry,) = [
+            (name, json.loads(fields["result"]))
+            for name, fields in store.read("XRANGE", results, "-", "+")
+            if (json.loads(fields["result"])["worker_id"], json.loads(fields["result"])["iteration"]) == ("worker-1", 2)
+        ]
+        forged = {**entry[1], "value": entry[1]["value"] + 1.0, "g": 1000}
+        store.read("XADD", results, "*", "result", json.dumps({**forged, "worker_id": "worker-9"}))
+        store.read("HSET", place.replace("worker-1", "worker-9"), "host", "elsewhere", "versions", '{"numpy": "1.0"}')
+        store.close()
+    differs = finished("replay", "split", "2", "--worker", "worker-9")
+    assert differs.code == 1
+    assert "result       different" in differs.out
+    assert "numpy: 1.0, here " in differs.out
+    assert "host: elsewhere, here " in differs.out
+    assert "\nvalue " in differs.out
+    assert finished("replay", "split", "2", "--worker", "worker-9", "-o", "quiet").out == "different\n"
+
+    quotes = finished.cwd / "quotes.parquet"
+    kept = quotes.read_bytes()
+    synth.write(quotes, scrambled(market()), seed=9)
+    refused = finished("replay", "split", "2", "--worker", "worker-1")
+    quotes.write_bytes(kept)
+    assert refused.code == 5
+    assert "it has changed since the session was submitted" in refused.err
