@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tuning_worker.market.data import Market
+    from tuning_worker.market.run import Run
 
 FEE = 0.0002
 VENUE = Venue(fee=FEE, impact=0.0, latency_ms=5, quote=1e6, base=1e4)
@@ -66,6 +67,8 @@ def main() -> None:
         best = measure(runs, options.rounds)
     best["plain Python, with a rate"] = reference()
     report(best, options.events, rounds=options.rounds)
+    orders = [run(market, TRADING_PCT).orders for market in (pair, triple)]
+    print(f"\ntrading: {orders[0]} orders with 2 feeds, {orders[1]} with a rate")
 
 
 def measure(runs: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
@@ -86,12 +89,16 @@ def read(market: Market) -> float:
 
 
 def play(market: Market, spread: float) -> float:
+    started = time.process_time()
+    run(market, spread)
+    return time.process_time() - started
+
+
+def run(market: Market, spread: float) -> Run:
     strategy = make_strategy(
         {"min_spread_pct": spread, "exit_spread_pct": 99.0, "order_size_usd": 100, "max_position_usd": 1e5}, "usd", 1e6
     )
-    started = time.process_time()
-    engine.simulate(market, (VENUE, VENUE), strategy)
-    return time.process_time() - started
+    return engine.simulate(market, (VENUE, VENUE), strategy)
 
 
 def peer(stack: ExitStack, python: Path, market: Market) -> Callable[[], float]:
@@ -124,8 +131,14 @@ def reference() -> float:
     return time.process_time() - started
 
 
+def processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "unknown processor")
+
+
 def report(best: dict[str, float], events: int, *, rounds: int) -> None:
-    print(f"{events} events, best of {rounds} rounds, load {os.getloadavg()[0]:.1f}, numba {numba.__version__}\n")
+    print(f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, numba {numba.__version__}")
+    print(f"{events} events, best of {rounds} rounds\n")
     print("| | M events/s | x read | x hftbacktest |\n| --- | ---: | ---: | ---: |")
     theirs = best.get("hftbacktest, 2 feeds, trading")
     for name, seconds in best.items():
