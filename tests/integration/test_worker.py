@@ -123,13 +123,16 @@ def evaluate(params):
     assert outcomes == {"slow": "timeout", "fast": ""}
 
 
+@pytest.mark.parametrize(("optimizer", "workers"), [("bayesian", 8), ("qmc", 3), ("cmaes", 3), ("nsga2", 3)])
 async def test_workers_on_a_small_space_evaluate_no_point_twice(
-    store: RedisStore, settings: Settings, tmp_path: Path
+    store: RedisStore, settings: Settings, tmp_path: Path, optimizer: str, workers: int
 ) -> None:
     tuning = TUNING.replace("    x: {type: float, bounds: [0.0, 1.0]}\n", "    x: {type: int, bounds: [0, 1]}\n")
-    path = write(tmp_path, tuning=tuning, optimizer="bayesian", total_iterations=20, workers=4)
-    session_id = await submit(store, settings, path)
-    assert await finish(store, settings, session_id) is Status.SUCCESS
+    tuning = tuning.replace("c: {type: categorical, choices: [slow, fast]}", "c: {type: int, bounds: [0, 1]}")
+    tuning += "  enqueue: [{x: 1, n: 3, c: 1}]\n"
+    path = write(tmp_path, tuning=tuning, optimizer=optimizer, total_iterations=20, workers=workers)
+    session_id = await submit(store, replace(settings, max_jobs=workers), path)
+    assert await finish(store, replace(settings, max_jobs=workers), session_id) is Status.SUCCESS
     points = {tuple(result["params"].values()) for result in await recorded(store, session_id)}
     assert len(points) == 20  # all that there are: 2 by 5 by 2
 
