@@ -136,7 +136,8 @@ def test_something_unforeseen_is_a_sentence_and_a_report(cli: Cli):
 
 def test_a_reader_who_leaves_and_a_full_disk(finished: Cli):
     script = f'"{sys.executable}" -m orchestrator {{}}; echo $? >&2'
-    for verb in ("status -o json", "results demo -o jsonl", "logs demo"):
+    # typer writes the help, and the shell's completions, by itself
+    for verb in ("status -o json", "results demo -o jsonl", "logs demo", "--help", "run --help", "--version"):
         gone = subprocess.run(
             ["bash", "-c", f"({script.format(verb)}) | true"],
             cwd=finished.cwd, env=finished.environ, capture_output=True, text=True, check=False,
