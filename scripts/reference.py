@@ -1,6 +1,7 @@
 """Write the parts of the documents that say what the code says: `<!-- generated: NAME -->` blocks.
 
-With `--check` nothing is written; the exit code is 1 where a block is out of date.
+With `--check` nothing is written; the exit code is 1 where a block is out of date. It is 1 too where something is
+generated that no document shows.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import typer
 
-from marks import ROOT, Block, documents, fence, fill_blocks
+from marks import ROOT, Block, documents, fence, fill_blocks, find_blocks
 from orchestrator.cli import VERBS
 from orchestrator.cli.app import app
 from orchestrator.domain.annotations import members
@@ -36,7 +37,7 @@ from tuning_worker.market import metrics
 from tuning_worker.market.dataset import FeedsSpec
 from tuning_worker.market.feeds.quality import Day
 from tuning_worker.market.parameters import PARAMETERS, Parameter
-from tuning_worker.objectives.arbitrage import ArbitrageSpec, TransfersSpec, VenueSpec
+from tuning_worker.objectives.arbitrage import VALIDATED, ArbitrageSpec, TransfersSpec, VenueSpec
 from tuning_worker.objectives.command import CommandSpec
 from tuning_worker.objectives.python import PythonSpec
 
@@ -50,9 +51,10 @@ _ATTRIBUTE = re.compile(r"^ {8}(\w+): (.+?)(?=^ {8}\w|^ {4}\S|\Z)", re.MULTILINE
 
 def main(arguments: Sequence[str]) -> int:
     """Write or check every generated block; return the exit code."""
-    stale = []
+    stale, shown = [], set()
     for path in documents():
         text = path.read_text(encoding="utf-8")
+        shown |= {block.name for block in find_blocks(text) if block.kind == "generated"}
         made = fill_blocks(text, "generated", _make)
         if made != text:
             stale.append(path.relative_to(ROOT))
@@ -60,6 +62,9 @@ def main(arguments: Sequence[str]) -> int:
                 path.write_text(made, encoding="utf-8")
     if stale and "--check" in arguments:
         print(f"out of date: {', '.join(map(str, stale))}: run `make docs`")
+        return 1
+    if unshown := GENERATED.keys() - shown:
+        print(f"no document has a block for {', '.join(sorted(unshown))}: show it, or generate it no more")
         return 1
     return 0
 
@@ -154,6 +159,12 @@ def _attribute_docs(model: type[BaseModel]) -> dict[str, str]:
     }
 
 
+def validation_metrics() -> str:
+    """What is measured on the validation days too."""
+    names = " ".join(f"`validation_{name}`" for name in VALIDATED)
+    return f"{names}, and `validation_NAME` of the metric that is tuned (the first of several)"
+
+
 def strategy_parameters() -> str:
     """What the arbitrage strategy can be given."""
     rows = [
@@ -190,7 +201,7 @@ def _verb(command: Any) -> str:
     arguments = " ".join(_argument(each) for each in command.params if _is_argument(each))
     about = _sentence(command.help)
     options = [
-        (" ".join(f"`{name}`" for name in each.opts), _sentence(each.help or ""))
+        (" ".join(f"`{name}`" for name in (*each.opts, *each.secondary_opts)), _sentence(each.help or ""))
         for each in command.params
         if not _is_argument(each)
     ]
@@ -299,6 +310,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "arbitrage transfers": partial(_objective_fields, TransfersSpec),
     "arbitrage feeds": partial(_objective_fields, FeedsSpec),
     "evaluation": partial(_objective_fields, Evaluation),
+    "validation metrics": validation_metrics,
     "days of quotes": quote_days,
     "strategy parameters": strategy_parameters,
     "arbitrage metrics": arbitrage_metrics,

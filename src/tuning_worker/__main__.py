@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.clock import iso, utc_now
+from orchestrator.domain.optimizers import SHIPPED
 from orchestrator.domain.outcome import WorkerExit
 from orchestrator.domain.shown import shown
 from orchestrator.errors import FencedError, OrchError, SpecError, StateError, StoreUnreachableError
@@ -68,7 +69,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iterations", required=True, type=int, help="how many to evaluate")
     parser.add_argument("--mode", default="paper")
     parser.add_argument("--env", default="docker", help="the deployment's name, which separates records")
-    parser.add_argument("--optimizer", help="bayesian, grid or random; else the tuning config's method")
+    parser.add_argument("--optimizer", help=f"{', '.join(SHIPPED)}; else the tuning config's method")
     parser.add_argument("--output-csv", required=True)
 
 
