@@ -1,4 +1,4 @@
-"""The optimizers that come with the worker, by name, for help and documents; which there are is its own table's to say."""
+"""The optimizers that come with the worker, by name, for help and documents: the table itself is the worker's."""
 
 from __future__ import annotations
 
