@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -32,6 +33,7 @@ from orchestrator.domain.record import Submission
 from orchestrator.domain.session import SessionSpec
 from orchestrator.settings import DEFINITIONS, LASTING
 from orchestrator.store.keys import Keys
+from tuning_worker import __main__ as worker
 from tuning_worker.evaluation import Evaluation
 from tuning_worker.market import metrics
 from tuning_worker.market.dataset import FeedsSpec
@@ -218,6 +220,15 @@ def _is_argument(parameter: Any) -> bool:
     return bool(parameter.param_type_name == "argument")
 
 
+def worker_verbs() -> str:
+    """What `tuning-worker` does besides a worker's share."""
+    rows = [
+        (f"`tuning-worker {name}`", import_module(module).ABOUT.removesuffix("."))
+        for name, module in worker.VERBS.items()
+    ]
+    return _table(("verb", "does"), rows)
+
+
 # --- settings and the store -----------------------------------------------------------------------------------------
 
 
@@ -315,6 +326,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "strategy parameters": strategy_parameters,
     "arbitrage metrics": arbitrage_metrics,
     "verbs": verbs,
+    "worker verbs": worker_verbs,
     "settings": settings,
     "keys": keys,
     "job fields": job_fields,
