@@ -196,18 +196,23 @@ def verbs() -> str:
     """Every verb with its arguments and options."""
     group: Any = typer.main.get_command(app)
     context = typer.Context(group)
-    return "\n\n".join(_verb(group.get_command(context, name)) for name in VERBS)
+    commands = [group.get_command(context, name) for name in VERBS]
+    links = [f"[{each.name}](#{re.sub('[^a-z -]', '', _call(each).lower()).replace(' ', '-')})" for each in commands]
+    return "\n\n".join([" · ".join(links), *map(_verb, commands)])
+
+
+def _call(command: Any) -> str:
+    return " ".join(["orch", command.name, *(_argument(each) for each in command.params if _is_argument(each))])
 
 
 def _verb(command: Any) -> str:
-    arguments = " ".join(_argument(each) for each in command.params if _is_argument(each))
     about = _sentence(command.help)
     options = [
         (" ".join(f"`{name}`" for name in (*each.opts, *each.secondary_opts)), _sentence(each.help or ""))
         for each in command.params
         if not _is_argument(each)
     ]
-    head = f"### `orch {command.name} {arguments}".rstrip() + f"`\n\n{about}"
+    head = f"### `{_call(command)}`\n\n{about}"
     return f"{head}\n\n{_table(('option', 'meaning'), options)}" if options else head
 
 

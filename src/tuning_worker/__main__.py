@@ -51,9 +51,17 @@ def _answer(name: str, arguments: Sequence[str]) -> int:
     """Run a verb; its exit codes are those of `orch`, which asks for it."""
     verb = import_module(VERBS[name])
     try:
-        return int(verb.run(_parser(name, verb.ABOUT, verb.add_arguments).parse_args(arguments)))
+        code = int(verb.run(_parser(name, verb.ABOUT, verb.add_arguments).parse_args(arguments)))
+        sys.stdout.flush()
     except OrchError as error:
         return _fail(error, error.exit_code)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains of stdout once more as it ends
+        if isinstance(error, BrokenPipeError):
+            return 1
+        where = error.filename or "stdout cannot be written"  # of a file that it opens a verb itself says what is wrong
+        return _fail(OrchError(f"{where}: {error.strerror}"), 1)
+    return code
 
 
 def _parser(verb: str, about: str, add: Any) -> argparse.ArgumentParser:
