@@ -94,7 +94,9 @@ class ArbitrageSpec(ObjectiveSpec):
     capital: Number = Field(gt=0)
     """In that currency. Amounts that are not given are shares of it."""
     venue_a: VenueSpec
+    """The terms of venue A; see below."""
     venue_b: VenueSpec
+    """Those of venue B."""
     transfers: TransfersSpec = TransfersSpec()
     """The terms of sending inventory back, which the strategy's `transfer_position_CURRENCY` asks for."""
     default_size: Annotated[Number, Field(gt=0)] | None = None
