@@ -95,7 +95,7 @@ def choose_shown(
     """The best results, the latest by g, and the candidates under evaluation, those within the space, sorted by g."""
     space = search.space
     known = {result.g for result in results}
-    last = islice(within(space, sorted(results, key=attrgetter("g"), reverse=True)), latest)
+    last = islice(within(space, sorted(results, key=attrgetter("g"), reverse=True), best), latest)
     under_way = (Result(g, params, None) for g, params in pending.items() if g not in known)
     shown = {result.g: Shown(result.g, result.params, search.losses(result), failed=True) for result in (*best, *last)}
     shown |= {each.g: Shown(each.g, each.params, None, failed=False) for each in within(space, under_way)}
