@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -158,7 +157,7 @@ def _continuous(bounds: tuple[float, float], *, log: bool, encode: _Code, decode
 
 
 class _Known(FrozenTrial):
-    """A trial that nobody changes, so the copy that the storage takes may share what is in it."""
+    """A trial made for one storage, which numbers it; so the storage need not copy it first."""
 
     @classmethod
     def of(cls, shown: Shown, axes: Mapping[str, _Axis]) -> _Known:
@@ -182,4 +181,4 @@ class _Known(FrozenTrial):
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Known:
-        return copy.copy(self)
+        return self
