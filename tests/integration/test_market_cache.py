@@ -168,6 +168,13 @@ def test_without_a_folder_it_is_made_in_memory(tmp_path: Path) -> None:
     assert shared("here", ["key"], market, folder=tmp_path / "file" / "cache").source == "made"
 
 
+def test_a_user_without_a_home_has_it_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31)  # nobody's
+    assert shared("here", ["key"], market).source == "made"
+
+
 def test_the_engine_takes_mapped_arrays_as_they_are_without_compiling_again(tmp_path: Path) -> None:
     venue = Venue(fee=0.0, impact=0.0, latency_ms=0, quote=1e6, base=1e3)
     strategy = make_strategy({"slippage_bps": 9}, "", 1e6)
