@@ -101,8 +101,8 @@ def test_the_users_cache_is_the_default(tmp_path: Path, monkeypatch: pytest.Monk
 
 # --- where it cannot be kept -----------------------------------------------------------------------------------------
 
-# What fills the disk of one process only: no file of it may grow beyond this. Python ignores the signal, and would leave
-# half a .pyc behind.
+# What fills the disk of one process only: no file of it may grow beyond this. Python ignores the signal, and would
+# leave half a .pyc behind.
 FULL = "import resource, sys; sys.dont_write_bytecode = True; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
 
 
