@@ -113,7 +113,7 @@ class ArbitrageSpec(ObjectiveSpec):
     """Parameters of the strategy that are not searched."""
     split: Split | None = None
     """Which of those days are tuned on, validated on, and held out. `tuning.evaluation` fills it in at submit."""
-    folds: int | None = Field(default=None, ge=1)
+    parts: int | None = Field(default=None, ge=1)
     """In how many parts the days that are tuned on are played. `tuning.pruner` fills it in at submit."""
 
     @field_validator("metric")
@@ -177,7 +177,7 @@ class ArbitrageSpec(ObjectiveSpec):
             raise PrunerError(
                 f"with {folds} folds at most {folds - 2}, or nothing is left to be stopped", "warmup_folds"
             )
-        return {"folds": folds}
+        return {"parts": folds}
 
     @override
     def resolved(self, base: Path) -> dict[str, Any]:
@@ -203,7 +203,7 @@ class ArbitrageObjective:
             spec.transfers.delay_ms, spec.transfers.coin_fee, spec.transfers.money_fee_bps / 10_000
         )
         self._tune = market, _venues(spec, market)
-        self._ends = fold_ends(market.days, spec.folds or 1)
+        self._ends = fold_ends(market.days, spec.parts or 1)
         self._validation = None if validation is None else (validation, _venues(spec, validation))
         self._validated = dict.fromkeys((*VALIDATED, spec.metric))
 
