@@ -14,7 +14,6 @@ from orchestrator.domain.documents import decode_document
 from orchestrator.errors import OrchError, Problem, SpecError, UsageError
 from tuning_worker.config import TuningConfig, load_tuning_config
 from tuning_worker.evaluation import SplitError, split_days
-from tuning_worker.market.source import MarketDataError
 from tuning_worker.optimizers import make_optimizer
 from tuning_worker.pruner import PrunerError
 from tuning_worker.reproduction import facts
@@ -62,24 +61,24 @@ def check(path: Path, optimizer: str | None, iterations: int, seed: int) -> dict
         return _refused(error.problems)
     except OSError as error:
         return _refused((Problem(f"cannot be read: {error.strerror}", str(path)),))
+    document = decode_document(raw, str(path))
     chosen = optimizer or config.method
     base = path.resolve().parent
     problems = [
-        Problem(sentence, str(path), path=("tuning", "objective"))
+        document.problem(("tuning", "objective"), sentence)
         for sentence in config.objective.check(base, tuple(config.search_space))
     ]
     learns = False
     try:
         learns = _make(config, chosen, iterations, seed).learns
     except OrchError as error:
-        problems.append(Problem(str(error), str(path), path=("tuning",)))
-    document = decode_document(raw, str(path))
+        problems.append(document.problem(("tuning",), str(error)))
     problems += [
         document.problem(("tuning", "enqueue", *where), why) for where, why in _enqueue(config, chosen, iterations)
     ]
     if not is_satisfiable(config.space):
         message = f"none of {SAMPLES:,} random points meets them all: they exclude each other, or nearly"
-        problems.append(decode_document(raw, str(path)).problem(("tuning", "constraints"), message))
+        problems.append(document.problem(("tuning", "constraints"), message))
     if problems:
         return _refused(tuple(problems))
     try:
@@ -128,8 +127,6 @@ def _split(config: TuningConfig, base: Path, document: Document) -> Split | None
         return split_days(days, config.evaluation)
     except SplitError as error:
         raise SpecError((document.problem((*where, error.field), str(error)),)) from error
-    except MarketDataError as error:
-        raise SpecError((document.problem(("tuning", "objective", "data"), str(error)),)) from error
 
 
 def _folded(config: TuningConfig, base: Path, split: Split | None, document: Document) -> Mapping[str, Any]:

@@ -241,7 +241,7 @@ def test_data_that_cannot_be_read_are_no_days(folder: Path) -> None:
     rows = (folder / "quotes.csv").read_text().splitlines()
     (folder / "quotes.csv").write_text("\n".join([rows[0], rows[2], rows[1]]))
     (problem,) = checked(folder, f"{TUNING}  evaluation: {{}}\n")["problems"]
-    assert (problem["line"], problem["path"]) == (5, ("tuning", "objective", "data"))
+    assert (problem["line"], problem["path"]) == (4, ("tuning", "objective"))
     assert "is before the row above it" in problem["message"]
 
 
