@@ -172,7 +172,7 @@ class ObjectiveSpec(BaseModel):
         Raises:
             PrunerError: it cannot, or not so.
         """
-        raise PrunerError("this objective cannot be stopped half-way: leave pruner out")
+        raise PrunerError("an objective of this kind cannot be stopped half-way: leave pruner out")
 
     @abstractmethod
     def resolved(self, base: Path) -> dict[str, Any]:
