@@ -148,6 +148,19 @@ async def test_enqueued_points_come_first_and_an_earlier_session_is_learnt_from(
         await submit(store, settings, write(narrow, **{**fields, "resume_from": "nobody"}))
 
 
+async def test_what_an_earlier_session_evaluated_is_not_evaluated_again_while_there_is_something_else(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    space = "tuning:\n  search_space:\n    n: {type: int, bounds: [1, 8]}\n" + TUNING[TUNING.index("  objective") :]
+    objective = "def evaluate(params): return {'loss': params['n']}"
+    fields = {"optimizer": "bayesian", "workers": 1}
+    early = write(tmp_path / "a", objective, space, **fields, total_iterations=3, session_id="before")
+    late = write(tmp_path / "b", objective, space, **fields, total_iterations=6, resume_from="before")
+    seen = [result["params"]["n"] for path in (early, late) for result in await run(store, settings, path)]
+    assert sorted(seen[:8]) == list(range(1, 9))
+    assert seen[8] in seen[:3]  # nothing else was left, and its own points are the last to come again
+
+
 @pytest.mark.parametrize(
     ("enqueue", "fields", "says"),
     [

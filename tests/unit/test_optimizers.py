@@ -464,12 +464,19 @@ def test_what_cannot_be_counted_has_an_unused_point_too():
 
 
 @pytest.mark.parametrize(
-    ("name", "learns"),
-    [("random", False), ("grid", False), ("qmc", False), ("bayesian", True), ("cmaes", True), ("nsga2", True)],
+    ("name", "learns", "unique"),
+    [
+        ("random", False, False),
+        ("grid", False, False),
+        ("qmc", False, True),
+        ("bayesian", True, True),
+        ("cmaes", True, True),
+        ("nsga2", True, True),
+    ],
 )
-def test_each_optimizer_says_what_it_needs(name: str, learns: bool):  # noqa: FBT001 - a parameter
+def test_each_optimizer_says_what_it_needs(name: str, learns: bool, unique: bool):  # noqa: FBT001 - parameters
     optimizer = make(name, space(x=X), total=3)
-    assert (optimizer.learns, optimizer.unique) == (learns, learns)
+    assert (optimizer.learns, optimizer.unique) == (learns, unique)
 
 
 def test_the_table_is_what_is_tested_here():
