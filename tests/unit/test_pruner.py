@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -105,6 +107,19 @@ def test_bars_are_kept_to_the_last_bit(known: list[Course], direction: Any, prun
     assert read_bars("") == read_bars(None) == []
 
 
+def test_of_many_alike_half_go_on_however_long_the_session() -> None:
+    chance, known = random.Random(1), list[Course]()  # noqa: S311 - a test, not a secret
+    for _ in range(600):
+        skill = chance.gauss()
+        values = list(accumulate(skill + chance.gauss() for _ in range(4)))
+        bars = make_bars(known, "maximize", Pruner(warmup_folds=0))
+        stops = [
+            fold for fold, (bar, value) in enumerate(zip(bars, values, strict=False), 1) if bar and value < bar.value
+        ]
+        known.append(Course(values[: stops[0]] if stops else values, bool(stops)))
+    assert 0.4 < sum(not course.pruned for course in known[300:]) / 300 < 0.6
+
+
 # --- following an evaluation -----------------------------------------------------------------------------------------
 
 
@@ -146,7 +161,7 @@ def test_what_is_no_metric_of_the_objective_is_no_fold() -> None:
     with pytest.raises(EvaluationFailed, match="missing_metric: the metric 'loss' is not among those measured: pnl"):
         follow(evaluation, [], "loss", "minimize")
     assert notes == ["closed"]
-    with pytest.raises(EvaluationFailed, match="more than 1000 folds"):
+    with pytest.raises(EvaluationFailed, match="more than 100 folds"):
         follow(told(*[1.0] * (MAX_FOLDS + 2))[0], [], "pnl", "minimize")
 
 

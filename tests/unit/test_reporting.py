@@ -235,7 +235,7 @@ def test_the_page_and_the_files_show_what_was_pruned(make: Make):
     traces = {trace.get("name"): trace for trace in json.loads(made.data["figures"])["history"]["data"]}
     assert len(traces["pruned"]["x"]) == 2
     assert "net_pnl was 1 after fold 2" in json.dumps(traces["pruned"])
-    rows = csv_rows(make("export", lines(session(), recorded), "x.csv"))
+    rows = csv_rows(make("export", lines(session(), recorded), "x.csv", "--format", "csv"))
     assert [row["intermediate"] for row in rows[19:22]] == ["", "[0.1, null]", ""]
     table = parquet.read_table(make("export", lines(session(), recorded), "x.parquet", "--format", "parquet"))
     assert table["intermediate"].to_pylist()[20] == [0.1, None]
