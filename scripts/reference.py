@@ -42,6 +42,7 @@ from tuning_worker.market.parameters import PARAMETERS, Parameter
 from tuning_worker.objectives.arbitrage import VALIDATED, ArbitrageSpec, TransfersSpec, VenueSpec
 from tuning_worker.objectives.command import CommandSpec
 from tuning_worker.objectives.python import PythonSpec
+from tuning_worker.pruner import Pruner
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -138,7 +139,7 @@ def _objective_fields(model: type[BaseModel]) -> str:
     rows = [
         (f"`{name}`", _default_of(field), about.get(name, ""))
         for name, field in model.model_fields.items()
-        if name not in ("kind", "metric", "direction", "metrics", "split")
+        if name not in ("kind", "metric", "direction", "metrics", "split", "parts")
         and not name.endswith(("_sha256", "_origin", "module_file"))
     ]
     return _table(("field", "default", "meaning"), rows)
@@ -327,6 +328,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "arbitrage feeds": partial(_objective_fields, FeedsSpec),
     "evaluation": partial(_objective_fields, Evaluation),
     "validation metrics": validation_metrics,
+    "pruner": partial(_objective_fields, Pruner),
     "days of quotes": quote_days,
     "strategy parameters": strategy_parameters,
     "arbitrage metrics": arbitrage_metrics,
