@@ -70,7 +70,10 @@ class RecordedSession:
         sign = -1 if self.direction == "maximize" else 1
         valued = [trial for trial in self.trials if trial.value is not None]
         valued.sort(key=lambda trial: (sign * cast("float", trial.value), trial.g))
-        return list({point(trial.params): trial for trial in reversed(valued)}.values())[::-1]
+        found: dict[str, Trial] = {}
+        for trial in valued:
+            found.setdefault(point(trial.params), trial)
+        return list(found.values())
 
 
 def point(params: Params) -> str:

@@ -146,6 +146,25 @@ def test_a_point_that_was_evaluated_twice_is_one_try_and_the_first_dealt_stands_
     assert judge(recorded).tried == 2
 
 
+@pytest.mark.parametrize(
+    ("values", "ranked"),
+    [
+        ({1: ("p", 5.0), 2: ("q", 5.0), 9: ("p", 5.0)}, [1, 2]),
+        ({0: ("p", 10.0), 1: ("q", 5.4), 2: ("r", 5.3), 3: ("s", 5.2), 4: ("p", 1.0)}, [0, 1, 2, 3]),
+        ({0: ("p", 1.0), 1: ("q", 5.4), 2: ("p", 10.0)}, [2, 1]),
+    ],
+    ids=["all alike", "worse the second time", "better the second time"],
+)
+def test_a_point_that_was_evaluated_twice_ranks_where_its_best_value_is(
+    values: dict[int, tuple[str, float]], ranked: list[int]
+) -> None:
+    places = {name: place / 10 for place, name in enumerate("pqrs")}
+    points = [iteration(g, value, min_spread_pct=places[name]) for g, (name, value) in values.items()]
+    recorded = session(points)
+    assert [trial.g for trial in recorded.ranked()] == ranked
+    assert judge(recorded).best_g == ranked[0]
+
+
 def test_days_of_another_objective_are_not_compared() -> None:
     """Its data were mended in between, and it was retried: what it says of other days is left out."""
     other = iteration(50, -3.0, {"2025-12-31": -3.0})
