@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from orchestrator.domain.iteration import IterationStatus
 from orchestrator.errors import StateError
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ class IterationCsv:
         if len(line) != len(self._columns):
             raise self._foreign(f"a row of it is damaged: {','.join(line)}")
         row = dict(zip(self._columns, line, strict=True))
-        if not row["iteration"].isdecimal() or row["status"] not in ("SUCCESS", "FAILED"):
+        if not row["iteration"].isdecimal() or row["status"] not in list(IterationStatus):
             raise self._foreign(f"a row of it is damaged: {','.join(line)}")
         if any(row[name] != value for name, value in self._identity.items()):
             raise self._foreign(f"it belongs to {row['worker_id']} of session {row['session_id']}")

@@ -148,6 +148,12 @@ def split_days(days: Sequence[date], wanted: Evaluation) -> Split:
     )
 
 
+def fold_ends(days: Sequence[date], folds: int) -> tuple[date, ...]:
+    """Return the last day of each of so many parts, as long as each other, or of as many as there are days."""
+    folds = min(folds, len(days))
+    return tuple(days[len(days) * fold // folds - 1] for fold in range(1, folds + 1))
+
+
 def _part(
     field: str, amount: float | str | tuple[date, ...], days: Sequence[date], whole: int, *, last: bool = False
 ) -> list[date]:

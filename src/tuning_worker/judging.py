@@ -34,7 +34,8 @@ class Judgement:
     """What can be said of a session's best; a statistic that cannot be computed is None, and `missing` says why.
 
     Attributes:
-        tried: how many different points have a value.
+        tried: how many different points were evaluated, those that were pruned included.
+        pruned: how many of them were, so that nothing but their number is known here.
         best_g: of the best; None where nothing has a value.
         tune_days: how many days it was chosen by; None where the objective tells no days.
         deflated_sharpe: of the best, on the tune days.
@@ -45,6 +46,7 @@ class Judgement:
     """
 
     tried: int
+    pruned: int = 0
     best_g: int | None = None
     tune_days: int | None = None
     deflated_sharpe: DeflatedSharpe | None = None
@@ -66,7 +68,8 @@ def judge(session: RecordedSession) -> Judgement:
     ranked = session.ranked()
     if not ranked:
         return Judgement(0, missing=dict.fromkeys(STATISTICS, "no iteration has a value"))
-    found = Judgement(len(ranked), ranked[0].g)
+    pruned = len(session.pruned())
+    found = Judgement(len(ranked) + pruned, pruned, ranked[0].g)
     found = _judge_neighbourhood(found, session, ranked)
     if ranked[0].daily is None:
         missing = dict.fromkeys(STATISTICS, "the objective tells no daily profits") | found.missing

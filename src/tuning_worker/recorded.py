@@ -6,20 +6,23 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
+from orchestrator.domain.iteration import IterationStatus
 from orchestrator.errors import NotFoundError
 from tuning_worker.config import TuningConfig, load_tuning_config
+from tuning_worker.pruner import read_bars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from orchestrator.store.blocking import BlockingStore
     from tuning_worker.evaluation import Split
     from tuning_worker.objectives.protocol import Metrics, Params
+    from tuning_worker.pruner import Bars
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
 
 _CHUNK = 500  # records a round trip
-_KEPT = ("daily", "capital")
+_KEPT = ("daily", "capital", "bars")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +30,11 @@ class Trial:
     """One recorded iteration.
 
     Attributes:
-        value: the objective's; None where it is FAILED.
+        value: the objective's; None where it is no SUCCESS.
         daily: profit and loss of each UTC day (ISO 8601) in the quote currency; None where the objective tells none.
         capital: what they are to be divided by to become returns, or None.
+        intermediate: the objective's metric after each fold before a result; empty where it was not told.
+        bars: what it had to reach to go on.
     """
 
     g: int
@@ -41,6 +46,8 @@ class Trial:
     metrics: Metrics
     daily: Mapping[str, float] | None = None
     capital: float | None = None
+    intermediate: Sequence[float | None] = ()
+    bars: Bars = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +71,12 @@ class RecordedSession:
     def split(self) -> Split | None:
         """How its days are split; None where they are not."""
         return getattr(self.config.objective, "split", None)
+
+    def pruned(self) -> list[Trial]:
+        """Return the iterations that were stopped half-way, each point once; none that has a value elsewhere."""
+        valued = {point(trial.params) for trial in self.trials if trial.value is not None}
+        stopped = {point(each.params): each for each in self.trials if each.status == IterationStatus.PRUNED}
+        return [trial for name, trial in stopped.items() if name not in valued]
 
     def ranked(self) -> list[Trial]:
         """Return the iterations that have a value, best first, each point once; of equals the one dealt first."""
@@ -137,4 +150,6 @@ def _trial(iteration: Mapping[str, Any]) -> Trial:
         metrics=iteration["metrics"],
         daily=json.loads(daily) if isinstance(daily, str) and daily else daily or None,
         capital=float(capital) if capital else None,
+        intermediate=iteration.get("intermediate") or (),
+        bars=read_bars(iteration.get("bars")),
     )

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.domain.job import Status
+from orchestrator.domain.iteration import IterationStatus
 from orchestrator.domain.plan import global_index, worker_name
 from orchestrator.errors import StateError
 from orchestrator.store import calls
@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 
 
 _CHUNK = 500  # records a round trip
-_FINISHED = ("SUCCESS", "FAILED")
+_FINISHED = frozenset(IterationStatus)
+
+
+_UNTOLD = {
+    IterationStatus.SUCCESS: "",
+    IterationStatus.FAILED: "recovered: its row in the CSV does not say why it failed",
+    IterationStatus.PRUNED: "its row in the CSV does not say after which fold it was stopped",
+}
 
 
 class Records:
@@ -111,12 +118,12 @@ class Records:
     def _read(self, iterations: Sequence[int]) -> list[Mapping[str, str]]:
         return self._store.read_all([("HGETALL", self.place(each).key(self._store.keys)) for each in iterations])
 
-    def begin(self, iteration: int, params: Params, point: str) -> calls.Beginning:
-        """Store an iteration's parameters before they are evaluated."""
+    def begin(self, iteration: int, params: Params, point: str, bars: str = "") -> calls.Beginning:
+        """Store an iteration's parameters, and its bars where there is a pruner, before it is evaluated."""
         place = self.place(iteration)
         fields = {**self._identity(place), **self._origin(), "started_at": self._clock()}
         limit = self._share.spec.max_failures
-        return self._store.do(calls.begin(self._store.keys, place, dict(params), point, fields, limit))
+        return self._store.do(calls.begin(self._store.keys, place, dict(params), point, fields, limit, bars))
 
     def record(self, iteration: int, params: Params, outcome: Evaluation) -> Evaluation:
         """Record an iteration: its row on the disk first, then its commit.
@@ -136,13 +143,13 @@ class Records:
             outcome = _failed_by(error, outcome)
             fields = self._fields(iteration, outcome)
             self._csv.owe(self._row(fields, params, outcome))
-        self._commit(iteration, fields, Status(outcome.status), params, outcome.value, outcome.metrics)
+        self._commit(iteration, fields, IterationStatus(outcome.status), params, outcome.value, outcome.metrics)
         return outcome
 
     def find_recorded(self, g: int) -> Mapping[str, str] | None:
         """Return the record of whichever worker's iteration g, if it is a SUCCESS."""
         record: Mapping[str, str] = self._store.read("HGETALL", self._place_of(g).key(self._store.keys))
-        return record if record.get("status") == Status.SUCCESS else None
+        return record if record.get("status") == IterationStatus.SUCCESS else None
 
     def find_twin(self, params: Params, g: int) -> Evaluation | None:
         """Return what was recorded of the same point by an iteration other than g, as g's own outcome."""
@@ -150,7 +157,7 @@ class Records:
         holder = self._store.read("HGET", points, self._space.point_key(params))
         if holder is None or int(holder) == g or (record := self.find_recorded(int(holder))) is None:
             return None
-        daily, capital = record.get("daily"), record.get("capital")
+        daily, capital, intermediate = (record.get(name) for name in ("daily", "capital", "intermediate"))
         return Evaluation(
             status="SUCCESS",
             value=float(record["value"]),
@@ -161,6 +168,7 @@ class Records:
             seconds=0.0,
             daily=json.loads(daily) if daily else None,
             capital=float(capital) if capital else None,
+            intermediate=json.loads(intermediate) if intermediate else (),
             reused_from=f"{record['worker_id']}:{record['iteration']}",
         )
 
@@ -189,11 +197,12 @@ class Records:
             "timestamp": self._clock(),
             "seconds": round(outcome.seconds, 6),
             "kind": outcome.kind or "",
-            "reason": f"{outcome.kind}: {outcome.message}" if outcome.kind else "",
+            "reason": f"{outcome.kind}: {outcome.message}" if outcome.kind else outcome.message or "",
             "error": outcome.detail or "",
             **({} if outcome.daily is None else {"daily": json.dumps(outcome.daily)}),
             **({} if outcome.capital is None else {"capital": outcome.capital}),
-            **({"reused_from": outcome.reused_from} if outcome.reused_from else {}),
+            **({"intermediate": json.dumps(list(outcome.intermediate))} if outcome.intermediate else {}),
+            **({"reused_from": outcome.reused_from, "bars": ""} if outcome.reused_from else {}),
         }
 
     def _row(self, fields: Mapping[str, object], params: Params, outcome: Evaluation) -> dict[str, str]:
@@ -207,7 +216,7 @@ class Records:
 
     def _commit_row(self, iteration: int, row: Row, known: Mapping[str, str]) -> None:
         """Commit what a worker wrote to its CSV and could not commit any more; `known` is its record in the store."""
-        status = Status(row["status"])
+        status = IterationStatus(row["status"])
         try:
             stored = known.get("params")
             params = json.loads(stored) if stored else parse_point(self._space, named(row, "params_"))
@@ -224,15 +233,15 @@ class Records:
 
     def _told_by(self, iteration: int, row: Row) -> dict[str, Any]:
         """Return what a row tells whose note is lost."""
-        failed = row["status"] == Status.FAILED
+        status = IterationStatus(row["status"])
         fields = {
             **self._identity(self.place(iteration)),
             **self._origin(),
             "value": row["value"],
             "timestamp": row["timestamp"],
             "seconds": None,
-            "kind": "recovered" if failed else "",
-            "reason": "recovered: its row in the CSV does not say why it failed" if failed else "",
+            "kind": "recovered" if status is IterationStatus.FAILED else "",
+            "reason": _UNTOLD[status],
             "error": "",
         }
         metrics = {name: number_of(text) for name, text in named(row, "metrics_").items()}
@@ -242,7 +251,7 @@ class Records:
         self,
         iteration: int,
         fields: Mapping[str, object],
-        status: Status,
+        status: IterationStatus,
         params: Params,
         value: float | None,
         metrics: Mapping[str, float | int | None],
@@ -258,6 +267,7 @@ class Records:
             "metrics": dict(metrics),
             "timestamp": text_of(fields["timestamp"]),
             "reason": fields.get("reason", ""),
+            **({"intermediate": json.loads(str(values))} if (values := fields.get("intermediate")) else {}),
         }
         record = calls.Record(
             status=status,

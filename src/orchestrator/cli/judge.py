@@ -61,12 +61,17 @@ def _lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("best", f"{_of(found)} = {number(best['value'])}, {best['worker_id']} iteration {best['iteration']}")
         if best
         else ("best", "-"),
-        ("tried", plural(found["tried"], "point")),
+        ("tried", _tried(found)),
         *(
             (title, told[name](found[name]) if found[name] else f"- ({one_line(found['missing'][name])})")
             for name, title in _TITLES.items()
         ),
     ]
+
+
+def _tried(found: Mapping[str, Any]) -> str:
+    pruned = f", {found['pruned']:,} of them pruned: of those no more is known" if found["pruned"] else ""
+    return plural(found["tried"], "point") + pruned
 
 
 def _of(found: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +14,7 @@ from orchestrator.cli.tables import columns as aligned
 from orchestrator.cli.tables import number, width
 from orchestrator.domain.conditions import Condition, find_field, parse_condition, read_fields
 from orchestrator.domain.fronts import pareto_front, read_objectives
+from orchestrator.domain.iteration import IterationStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
     from orchestrator.domain.conditions import Field
 
     Result = Mapping[str, Any]
-
-
-class Ended(StrEnum):
-    """How an iteration can have ended."""
-
-    SUCCESS = "SUCCESS"
-    FAILED = "FAILED"
 
 
 Top = Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the N best.")]
@@ -46,7 +39,8 @@ Where = Annotated[
     typer.Option(metavar="CONDITION", help="Only where it holds, e.g. 'net_pnl > 0'; may be repeated."),
 ]
 Status = Annotated[
-    Ended | None, typer.Option(case_sensitive=False, metavar="STATUS", help="Only these: SUCCESS or FAILED.")
+    IterationStatus | None,
+    typer.Option(case_sensitive=False, metavar="STATUS", help="Only these: SUCCESS, FAILED or PRUNED."),
 ]
 Columns = Annotated[
     str | None, typer.Option(metavar="NAMES", help="The columns of the table, with commas between: g,value,net_pnl.")

@@ -10,6 +10,7 @@ from orchestrator.cli.places import csv_files, log_folder
 from orchestrator.cli.session_view import best_text, iterations_line, search_line, time_line
 from orchestrator.cli.tables import named, plural, width
 from orchestrator.clock import utc_now
+from orchestrator.domain.iteration import IterationStatus
 from orchestrator.domain.job import Status
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def failure_counts(client: Client, snapshot: SessionSnapshot) -> Counter[str]:
     if not snapshot.failed_iterations:
         return Counter()
     results = client.iter_results(snapshot.session_id)
-    return Counter(result["reason"] or "unknown" for result in results if result["status"] == Status.FAILED)
+    return Counter(result["reason"] or "unknown" for result in results if result["status"] == IterationStatus.FAILED)
 
 
 def _failed_lines(snapshot: SessionSnapshot, failures: Mapping[str, int]) -> Iterator[str]:

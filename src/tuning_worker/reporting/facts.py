@@ -40,8 +40,9 @@ def _mode(mode: str) -> str:
 
 def _iterations(recorded: Recorded) -> str:
     total = recorded.session.get("total_iterations") or "unknown"
-    failed = len(recorded.failed)
-    return f"{len(recorded.iterations):,} of {total} recorded" + (f", {failed:,} of them failed" if failed else "")
+    counts = {"failed": len(recorded.failed), "pruned": len(recorded.pruned)}
+    ends = "".join(f", {count:,} of them {name}" for name, count in counts.items() if count)
+    return f"{len(recorded.iterations):,} of {total} recorded{ends}"
 
 
 def _workers(recorded: Recorded) -> str:

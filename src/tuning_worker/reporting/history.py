@@ -1,4 +1,4 @@
-"""How the search went: every value in the order it was recorded, the best so far, and what failed."""
+"""How the search went: every value in the order it was recorded, the best so far, and what has none."""
 
 from __future__ import annotations
 
@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 
 MOST = 3000
 """Points of a plot: more are too many for a browser to draw and for an eye to see."""
+_WITHOUT = {"failed": ("x-thin", BAD), "pruned": ("line-ns", POINT)}
+"""How what has no value is marked."""
 
 
 def plot_history(recorded: Recorded) -> go.Figure:
-    """Return the values of all iterations, by worker, with the best so far as a line and failures below."""
+    """Return the values of all iterations, by worker, the best so far as a line, and those without a value below."""
     ordered = list(enumerate(sorted(recorded.iterations, key=lambda each: each["timestamp"] or ""), start=1))
     known = [(place, each) for place, each in ordered if each["value"] is not None]
-    failed = [(place, each) for place, each in ordered if each["status"] == "FAILED"]
+    without = {
+        name: found
+        for name in _WITHOUT
+        if (found := [(place, each) for place, each in ordered if each["status"] == name.upper()])
+    }
     workers = sorted({each["worker_id"] for _, each in known}, key=lambda name: (len(name), name))
     figure = go.Figure(layout=layout(440 if known else 150, showlegend=True))
     if len(workers) <= len(WORKERS):
@@ -40,8 +46,8 @@ def plot_history(recorded: Recorded) -> go.Figure:
         figure.add_trace(_best_line(known, len(ordered), recorded.direction))
     figure.update_xaxes(axis("iterations, in the order they were recorded", showgrid=False, rangemode="tozero"))
     figure.update_yaxes(axis(label(recorded.metric)), range=visible_range(recorded))
-    if failed:
-        _add_failed(figure, thin(failed, MOST), is_alone=not known)
+    if without:
+        _add_without(figure, without, is_alone=not known)
     return figure
 
 
@@ -77,20 +83,22 @@ def _best_line(known: Placed, last: int, direction: str) -> go.Scatter:
     )
 
 
-def _add_failed(figure: go.Figure, failed: Placed, *, is_alone: bool) -> None:
-    """Put failures on a strip of their own below: they have no value."""
-    figure.add_trace(
-        go.Scatter(
-            x=[place for place, _ in failed],
-            y=[0] * len(failed),
-            yaxis="y2",
-            mode="markers",
-            name="failed",
-            marker={"size": 8, "symbol": "x-thin", "line": {"color": BAD, "width": 1.5}, "color": BAD},
-            customdata=[[each["g"], label(each["worker_id"]), label(each["reason"])] for _, each in failed],
-            hovertemplate="%{customdata[1]} (g %{customdata[0]}) failed<br>%{customdata[2]}<extra></extra>",
+def _add_without(figure: go.Figure, without: Mapping[str, Placed], *, is_alone: bool) -> None:
+    """Put what failed or was pruned on a strip of its own below: it has no value."""
+    for name, placed in without.items():
+        some, (symbol, colour) = thin(placed, MOST), _WITHOUT[name]
+        figure.add_trace(
+            go.Scatter(
+                x=[place for place, _ in some],
+                y=[0] * len(some),
+                yaxis="y2",
+                mode="markers",
+                name=name,
+                marker={"size": 8, "symbol": symbol, "line": {"color": colour, "width": 1.5}, "color": colour},
+                customdata=[[each["g"], label(each["worker_id"]), label(each["reason"])] for _, each in some],
+                hovertemplate=f"%{{customdata[1]}} (g %{{customdata[0]}}) {name}<br>%{{customdata[2]}}<extra></extra>",
+            )
         )
-    )
     figure.update_layout(
         yaxis={"domain": [0.12, 1], "visible": not is_alone, "fixedrange": is_alone},
         yaxis2={"domain": [0, 1 if is_alone else 0.07], "visible": False, "fixedrange": True, "range": [-1, 1]},

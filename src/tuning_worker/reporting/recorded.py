@@ -65,6 +65,11 @@ class Recorded:
         return [each for each in self.iterations if each["status"] == "FAILED"]
 
     @cached_property
+    def pruned(self) -> Sequence[Mapping[str, Any]]:
+        """The iterations that were stopped half-way as hopeless."""
+        return [each for each in self.iterations if each["status"] == "PRUNED"]
+
+    @cached_property
     def front(self) -> Sequence[Mapping[str, Any]]:
         """With several objectives those that no other beats in all of them, best in the first objective first."""
         return pareto_front(self.iterations, self.objectives) if len(self.objectives) > 1 else []
@@ -125,7 +130,13 @@ def _is_json(text: str) -> bool:
 def _typed(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Give the fields that are kept as text their types; what is empty is None."""
     typed: dict[str, Any] = {name: None if text == "" else text for name, text in raw.items()}
-    readers: dict[str, Callable[[str], Any]] = {"attempt": int, "seconds": float, "capital": float, "daily": json.loads}
+    readers: dict[str, Callable[[str], Any]] = {
+        "attempt": int,
+        "seconds": float,
+        "capital": float,
+        "daily": json.loads,
+        "intermediate": json.loads,
+    }
     for name, read in readers.items():
         if isinstance(typed.get(name), str):
             typed[name] = read(typed[name])

@@ -192,7 +192,9 @@ class Report:
             stat(each.title, each.figure, f"{each.meaning} ({each.source})", "bad" if each.is_bad else "")
             for each in make_verdicts(judgement)
         ]
-        lead = f"The best of {counted(judgement.tried, 'different point')} looks better than it is; this says how much."
+        pruned = f" (of {judgement.pruned:,} of them, which were pruned, no more is known)" if judgement.pruned else ""
+        tried = f"{counted(judgement.tried, 'different point')}{pruned}"
+        lead = f"The best of {tried} looks better than it is; this says how much."
         pieces = [el("div", *cards, class_="grid pairs")]
         if judgement.overfitting:
             figure = plot_logits(judgement.overfitting.logits)
@@ -219,12 +221,13 @@ def _header(recorded: Recorded) -> Html:
     record = recorded.session
     goals = " and ".join(f"{direction} {metric}" for metric, direction in recorded.objectives.items())
     what = f"{record.get('optimizer')} search to {goals}" if goals else "a command of the user's own"
-    failed = len(recorded.failed)
+    failed, pruned = len(recorded.failed), len(recorded.pruned)
     cards = [
         _best_stat(recorded),
         stat("iterations recorded", f"{len(recorded.iterations):,}", f"of {record.get('total_iterations') or '?'}"),
         stat("failed", f"{failed:,}", share(failed / len(recorded.iterations)) if recorded.iterations else "",
              "bad" if failed else ""),
+        *([stat("pruned", f"{pruned:,}", "stopped half-way as hopeless")] if pruned else []),
         stat("time", length(record.get("started_at"), record.get("finished_at") or record.get("last_update")),
              f"{record.get('workers')} workers"),
     ]  # fmt: skip

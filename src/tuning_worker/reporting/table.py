@@ -38,6 +38,7 @@ _FURTHER = {
     "error": pa.string(),
     "capital": pa.float64(),
     "daily": pa.map_(pa.string(), pa.float64()),
+    "intermediate": pa.list_(pa.float64()),
 }
 _INT64 = range(-(2**63), 2**63)
 
@@ -119,8 +120,8 @@ def _cell(value: Any) -> str:
     """Write a value so that it is read back as the same; null is an empty cell."""
     if value is None:
         return ""
-    if isinstance(value, list):  # a map's entries
-        return json.dumps(dict(value))
+    if isinstance(value, list):  # a map's entries, or a list's
+        return json.dumps(dict(value) if any(isinstance(each, tuple) for each in value) else value)
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return str(value)

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
             raise StateError(f"session {session.session_id} has no best: no iteration has a value")
         before = read_holdout(store, session)
         objective = session.config.objective.model_copy(update={"split": split.held_out()})
-        with evaluating(session, objective) as evaluate:
+        with evaluating(session, objective, to_the_end=True) as evaluate:
             after = look(store, session, best, evaluate, utc_now)
     return answer(_document(session, best, before, after))
 
