@@ -11,6 +11,7 @@ from itertools import islice
 
 from hiredis import ReplyError
 
+from orchestrator.domain.iteration import other_fields
 from orchestrator.domain.job import Status, TuningJob
 from orchestrator.domain.snapshot import SessionSnapshot
 from orchestrator.errors import NotFoundError, StateError, StoreUnreachableError
@@ -185,7 +186,7 @@ class Client:
             places = [(result["worker_id"], result["iteration"]) for result in chunk]
             hashes = self.ask(*(("HGETALL", self.keys.iteration(mode, session_id, *place)) for place in places))
             for result, raw in zip(chunk, hashes, strict=True):
-                yield {**_others(raw), **result}
+                yield {**other_fields(_pairs(raw)), **result}
 
     def get_holdout(self, session_id: str) -> dict[str, Any]:
         """Return what was scored on a session's held-out days, without a look at them.
@@ -308,11 +309,6 @@ class Client:
 def _living(lease: str | None) -> dict[str, Any] | None:
     """Read a lease; None where there is none, or where its owner is known to be dead."""
     return fields_of(owner) if lease and not (owner := Lease.parse(lease)).gone() else None
-
-
-def _others(raw: Sequence[str]) -> dict[str, str]:
-    """Return the fields of an iteration's record that its result has in another form or not at all."""
-    return {name: text for name, text in _pairs(raw).items() if not name.startswith(("params", "metrics_"))}
 
 
 def _pairs(flat: Sequence[str]) -> dict[str, str]:

@@ -15,7 +15,6 @@ from orchestrator.clock import iso
 from orchestrator.domain.job import Status
 from orchestrator.errors import StateError
 from orchestrator.store import calls
-from tuning_worker.recorded import RecordedSession, Trial, point
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.store.blocking import BlockingStore
     from tuning_worker.evaluation import Split
     from tuning_worker.evaluator import Evaluation
+    from tuning_worker.recorded import RecordedSession, Trial
 
 _COUNTS = ("looks", "held_out")
 
@@ -81,10 +81,10 @@ def look(
         StateError: one cannot be evaluated; then nothing is recorded, and nothing is told.
     """
     known = read_holdout(store, session)
-    fresh = [trial for trial in trials if point(trial.params) not in known.results]
+    fresh = [trial for trial in trials if trial.point not in known.results]
     if not fresh:
         return known
-    results = {point(trial.params): _result(trial, evaluate(trial), clock()) for trial in fresh}
+    results = {trial.point: _result(trial, evaluate(trial), clock()) for trial in fresh}
     store.do(calls.look(store.keys, session.session_id, held_out_key(session), results))
     return read_holdout(store, session)
 

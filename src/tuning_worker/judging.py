@@ -65,10 +65,10 @@ class Judgement:
 
 def judge(session: RecordedSession) -> Judgement:
     """Compute all that the records allow."""
-    ranked = session.ranked()
+    ranked = session.ranked_points
     if not ranked:
         return Judgement(0, missing=dict.fromkeys(STATISTICS, "no iteration has a value"))
-    pruned = len(session.pruned())
+    pruned = len(session.pruned_points)
     found = Judgement(len(ranked) + pruned, pruned, ranked[0].g)
     found = _judge_neighbourhood(found, session, ranked)
     if ranked[0].daily is None:
@@ -100,8 +100,7 @@ def _evaluated(space: SearchSpace, trial: Trial) -> Evaluated:
             coordinates[name] = repr(value)
         elif not isinstance(dimension, FixedDimension):
             coordinates[name] = float(dimension.share(cast("int", value)))  # a float where the dimension is one
-    assert trial.value is not None  # noqa: S101 - ranked ones have one
-    return Evaluated(trial.g, coordinates, trial.value)
+    return Evaluated(trial.g, coordinates, trial.known_value)
 
 
 def _judge_days(found: Judgement, session: RecordedSession, ranked: Sequence[Trial]) -> Judgement:

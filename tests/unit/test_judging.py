@@ -78,7 +78,7 @@ def test_a_session_with_folds_is_judged_in_full() -> None:
     assert found.walk_forward is not None
     assert [(step.chosen, step.days) for step in found.walk_forward.steps] == [(5, 2), (5, 1)]
     assert found.walk_forward.earned == pytest.approx(
-        sum(session(traded(skill=5.0)).ranked()[0].daily[day] for fold in FOLDS for day in fold)  # type: ignore[index]  # it has days
+        sum(session(traded(skill=5.0)).ranked_points[0].daily[day] for fold in FOLDS for day in fold)  # type: ignore[index]  # it has days
     )
 
 
@@ -142,7 +142,7 @@ def test_what_cannot_be_computed_says_why() -> None:
 def test_a_point_that_was_evaluated_twice_is_one_try_and_the_first_dealt_stands_for_it() -> None:
     again = iteration(9, 5.0) | {"params": iteration(2, 0.0)["params"]}
     recorded = session([again, iteration(2, 5.0), iteration(1, 5.0), iteration(0, None)])
-    assert [trial.g for trial in recorded.ranked()] == [1, 2]
+    assert [trial.g for trial in recorded.ranked_points] == [1, 2]
     assert judge(recorded).tried == 2
 
 
@@ -161,7 +161,7 @@ def test_a_point_that_was_evaluated_twice_ranks_where_its_best_value_is(
     places = {name: place / 10 for place, name in enumerate("pqrs")}
     points = [iteration(g, value, min_spread_pct=places[name]) for g, (name, value) in values.items()]
     recorded = session(points)
-    assert [trial.g for trial in recorded.ranked()] == ranked
+    assert [trial.g for trial in recorded.ranked_points] == ranked
     assert judge(recorded).best_g == ranked[0]
 
 

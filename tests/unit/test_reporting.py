@@ -26,9 +26,9 @@ from support.recorded import (
     session,
 )
 from tuning_worker.__main__ import main
+from tuning_worker.recorded import RecordedSession, read_lines
 from tuning_worker.reporting.earnings import HOLDOUT, TUNE, VALIDATION, find_days, summarize
 from tuning_worker.reporting.importances import find_importances
-from tuning_worker.reporting.recorded import Recorded, read_recorded
 from tuning_worker.reporting.scales import make_scales
 from tuning_worker.reporting.values import length, number, short, thin
 
@@ -51,8 +51,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     return made
 
 
-def read(text: str) -> Recorded:
-    return read_recorded(text.splitlines())
+def read(text: str) -> RecordedSession:
+    return read_lines(text.splitlines())
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:

@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
     """Write the judgement; return the exit code."""
     with opened_store() as store:
         session = read_session(store, options.session)
-    best = next(iter(session.ranked()), None)
+    best = session.best
     return answer(
         {
             "session_id": session.session_id,
