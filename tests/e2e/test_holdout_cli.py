@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from tuning_worker.market.engine import warm_up
 from tuning_worker.market.kernel.caching import cache_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 TUNING = """
@@ -164,6 +166,26 @@ def test_judge_says_how_far_the_best_can_be_trusted(finished: Cli) -> None:
     missing = finished("judge", "nothing")
     assert (missing.code, missing.out) == (3, "")
     assert missing.err.startswith("orch: there is no session nothing")
+
+
+@contextmanager
+def all_but_the_store_gone(cli: Cli, elsewhere: Path) -> Iterator[Cli]:
+    """A user in another directory, while the one with the session's files, config and data is not there."""
+    elsewhere.mkdir()
+    away = cli.cwd.rename(cli.cwd.with_name("away"))
+    try:
+        yield Cli(elsewhere, cli.environ)
+    finally:
+        away.rename(cli.cwd)
+
+
+def test_judging_needs_the_records_alone(finished: Cli, tmp_path: Path) -> None:
+    before = finished("judge", "split", "-o", "json")
+    with all_but_the_store_gone(finished, tmp_path / "elsewhere") as user_elsewhere:
+        after = user_elsewhere("judge", "split", "-o", "json")
+        looked = user_elsewhere("holdout", "split")
+    assert (after.code, after.json) == (0, before.json)
+    assert (looked.code, looked.err) == (5, f"orch: {finished.cwd}, where session split was submitted, is gone\n")
 
 
 # --- looking --------------------------------------------------------------------------------------------------------

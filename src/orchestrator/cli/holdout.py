@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.asking_worker import ask_in_place
 from orchestrator.cli.options import Env, Output, Session  # noqa: TC001 - typer reads them at run time
 from orchestrator.cli.output import Format, Shown, one_line, write
 from orchestrator.cli.reading import settings_here
 from orchestrator.cli.tables import columns, number, plural, width
-from orchestrator.cli.worker_verb import ask_worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ def holdout(session: Session, top: Top = 1, env: Env = None, output: Output = Fo
     at again and again is no test any more.
     """
     settings = settings_here(env)
-    found = ask_worker(session, settings, "holdout", ["--top", str(top)])
+    found = ask_in_place(session, settings, "holdout", ["--top", str(top)])
     shown = Shown(
         document=lambda: {**found, "env": settings.env},
         table=lambda: _table(found, width()),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.cli.asking_worker import ask_of_records
 from orchestrator.cli.options import Env, Output, Session  # noqa: TC001 - typer reads them at run time
 from orchestrator.cli.output import Format, Shown, one_line, write
 from orchestrator.cli.reading import settings_here
 from orchestrator.cli.tables import named, number, plural, width
-from orchestrator.cli.worker_verb import ask_worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ def judge(session: Session, env: Env = None, output: Output = Format.TABLE) -> N
     the past would have earned next. Held-out days are not looked at: that is `orch holdout`.
     """
     settings = settings_here(env)
-    found = ask_worker(session, settings, "judge")
+    found = ask_of_records(session, settings, "judge")
     shown = Shown(
         document=lambda: {**found, "env": settings.env},
         table=lambda: named(_lines(found), width()),
