@@ -192,20 +192,23 @@ class Client:
         """Return what was scored on a session's held-out days, without a look at them.
 
         Returns:
-            `looks` (how often points of this session were scored on them), `all_looks` (how often any session's on
-            the same days of the same data) and `results`: g, worker_id, iteration, params, tuned_value, value,
-            metrics, daily, capital, time and look of each.
+            `looks` (how often points of this session were scored on them) and `points` (how many), `all_looks` and
+            `all_points` (any session's on one of these days of this data, at most) and `results`: g, worker_id,
+            iteration, params, tuned_value, value, metrics, daily, capital, time and look of each.
         """
         keys = self.keys
         (raw,) = self.ask(("HGETALL", keys.holdout(session_id)))
         fields = _pairs(raw)
-        looks, held_out = int(fields.pop("looks", 0)), fields.pop("held_out", "")
-        (all_looks,) = self.ask(("HGET", keys.looks, held_out))
+        looks, days = int(fields.pop("looks", 0)), json.loads(fields.pop("held_out", "[]"))
+        counts = self.ask(("HMGET", keys.looks, *days), ("HMGET", keys.scored, *days)) if days else [[], []]
+        all_looks, all_points = (max((int(count or 0) for count in each), default=0) for each in counts)
         scored = [text.split(" ", 1) for text in fields.values()]
         results = [{**json.loads(result), "look": int(number)} for number, result in scored]
         return {
             "looks": looks,
-            "all_looks": int(all_looks or 0),
+            "points": len(results),
+            "all_looks": all_looks,
+            "all_points": all_points,
             "results": sorted(results, key=lambda each: each["g"]),
         }
 

@@ -99,8 +99,7 @@ class RecordedSession:
         fields: of its record, as text.
         trials: its recorded iterations, by g.
         jobs: as `orch status` shows them, where they were asked for.
-        holdout: `looks` (how often the held-out days were scored) and `results` (a dict each); None where nothing is
-            known of them.
+        holdout: what was scored on the held-out days, as `orch` reads it; None where nothing is known of it.
     """
 
     fields: Mapping[str, str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -203,25 +204,32 @@ def test_a_look_is_recorded_once_counted_and_the_next_one_warned_of(finished: Cl
 
     again = finished("holdout", "split", "-o", "json")
     assert again.json == {**first.json, "looked": False}
-    assert again.err == "orch: shown as it was recorded; 1 look at these days so far\n"
+    assert again.err == "orch: shown as it was recorded; 1 look at these days so far, with 1 point scored\n"
 
     more = finished("holdout", "split", "--top", "2", "-o", "json")
     assert more.json["looks"] == 2
     assert more.json["results"][0] == result
     assert more.json["results"][1]["look"] == 2
-    assert more.err.startswith("orch: warning: 2 looks at these days so far")
+    assert more.err.startswith("orch: warning: 2 looks at these days so far, with 2 points scored:")
     assert "TUNED net_pnl" in finished("holdout", "split", "--top", "2").out
 
 
-def test_looks_of_another_session_at_the_same_days_count_too(finished: Cli) -> None:
-    looks = finished("holdout", "split", "-o", "json").json["all_looks"]
-    overrides = ("--session-id", "second", "--set", "base_output_csv=out/second", "--set", "seed=5")
+def test_looks_of_another_session_count_too_where_it_shares_a_day(finished: Cli) -> None:
+    """Its holdout is a day shorter, and its data are a copy under another name: no way around the count."""
+    before = finished("holdout", "split", "-o", "json").json
+    shutil.copy(finished.cwd / "quotes.parquet", finished.cwd / "copy.parquet")
+    finished.write("second.yaml", TUNING.replace("HOLDOUT", HOLDOUT[1]).replace("quotes", "copy"))
+    overrides = ("--session-id", "second", "--set", "base_output_csv=out/second", "--set", "config_path=second.yaml")
     assert finished("run", "session.yaml", *overrides, "-o", "quiet").code == 0
-    second = finished("holdout", "second", "-o", "json")
-    assert (second.json["looks"], second.json["all_looks"]) == (1, looks + 1)
-    assert f"{looks + 1} looks at these days so far, {looks} of them by other sessions" in second.err
+    second = finished("holdout", "second", "--top", "3", "-o", "json")
+    assert second.json["holdout_days"] == [HOLDOUT[1]]
+    assert (second.json["looks"], second.json["points"]) == (1, 3)
+    looks, points = before["all_looks"], before["all_points"]
+    assert (second.json["all_looks"], second.json["all_points"]) == (looks + 1, points + 3)
+    assert f"{looks + 1} looks at these days so far, {looks} of them by other sessions, with {points + 3}" in second.err
     assert finished("rm", "second").code == 0
-    assert finished("holdout", "split", "-o", "json").json["all_looks"] == looks + 1  # what was seen stays seen
+    after = finished("holdout", "split", "-o", "json").json  # what was seen stays seen
+    assert (after["all_looks"], after["all_points"]) == (looks + 1, points + 3)
 
 
 def test_a_session_that_holds_nothing_out_has_nothing_to_look_at(finished: Cli) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tuning_worker.holdout import days_looked_at
 from tuning_worker.judging import STATISTICS, judge
 from tuning_worker.recorded import RecordedSession, session_of
 from tuning_worker.reproduction import differing, facts, versions
@@ -188,6 +189,24 @@ def test_the_neighbourhood_is_that_of_the_search_space() -> None:
     near = {each.g: each.distance for each in found.neighbours}
     assert list(near)[:3] == [2, 1, 3]
     assert (near[1], near[2], near[3]) == pytest.approx((0.5 / 3**0.5, 0.25 / 3**0.5, 1 / 3**0.5))
+
+
+def test_a_look_is_known_by_each_day_and_by_each_file_of_the_data() -> None:
+    """Whatever two sessions share of these, their looks are at the same days."""
+
+    def names(split: dict[str, Any] = SPLIT, **objective: Any) -> set[str]:
+        return set(days_looked_at(session([], split, **objective)))
+
+    one = names(data="q.parquet", data_sha256="a" * 64)
+    assert len(one) == 4
+    assert {name.split(" ")[1] for name in one} == set(HOLDOUT)
+    assert len(one & names(data="q.parquet", data_sha256="b" * 64)) == 2  # saved again
+    assert len(one & names(data="copy.parquet", data_sha256="a" * 64)) == 2
+    assert len(one & names({**SPLIT, "holdout": HOLDOUT[:1]}, data="q.parquet", data_sha256="c" * 64)) == 1
+    assert not one & names(data="other.parquet", data_sha256="b" * 64)
+    feeds = {"venue_a": "a.parquet", "venue_b": "b.parquet", "fx": "krw.parquet"}
+    assert len(names(data=feeds) & names(data={**feeds, "venue_b": "c.parquet"})) == 2
+    assert not names(data=feeds) & names(data={"venue_a": "d.parquet", "venue_b": "e.parquet", "fx": "krw.parquet"})
 
 
 def test_the_facts_that_reproduce_are_versions_and_hashes() -> None:

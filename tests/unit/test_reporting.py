@@ -303,10 +303,9 @@ def test_the_held_out_days_are_those_of_the_best_or_missing(make: Make):
     recorded = daily_iterations(40)
     best, *_, worst = sorted(recorded, key=lambda each: -each["value"])
     record = session(ARBITRAGE, ARBITRAGE_SPACE)
-    assert (
-        "have been looked at 2 times for this session, and with other sessions' 5 times"
-        in page(make("report", lines(record, recorded, look(best)), "a.html")).said
-    )
+    said = page(make("report", lines(record, recorded, look(best)), "a.html")).said
+    assert "looked at 2 times for this session, with 3 points scored, and with other sessions' 5 times" in said
+    assert "(with 305 points)" in said
     for name, holdout in (("b.html", None), ("c.html", look(worst))):
         said = page(make("report", lines(record, recorded, holdout), name)).said
         assert "The 15 held-out days are missing" in said

@@ -39,12 +39,12 @@ def holdout(session: Session, top: Top = 1, env: Env = None, output: Output = Fo
 
 def _tell(found: Mapping[str, Any]) -> None:
     """Say on stderr what the look has cost."""
-    looks, all_looks = found["looks"], found["all_looks"]
+    looks, all_looks, all_points = found["looks"], found["all_looks"], found["all_points"]
     others = f", {all_looks - looks} of them by other sessions" if all_looks > looks else ""
-    count = f"{plural(all_looks, 'look')} at these days so far{others}"
+    count = f"{plural(all_looks, 'look')} at these days so far{others}, with {plural(all_points, 'point')} scored"
     if not found["looked"]:
         sys.stderr.write(f"orch: shown as it was recorded; {count}\n")
-    elif all_looks > 1:
+    elif all_points > 1:
         sys.stderr.write(f"orch: warning: {count}: the more there are, the less is a good result worth\n")
 
 

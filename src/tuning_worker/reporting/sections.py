@@ -173,8 +173,8 @@ class Report:
 
     def _holdout(self, *, is_scored: bool) -> Html:
         session_id = self.recorded.session_id
-        if is_scored:
-            return el("p", _looked(self.recorded.holdout or {}), class_="note")
+        if is_scored and self.recorded.holdout:
+            return el("p", _looked(self.recorded.holdout), class_="note")
         held_out = (self.recorded.tuning.get("objective", {}).get("split") or {}).get("holdout")
         if not held_out:
             return _missing("No days were held out (tuning.evaluation), so nothing here is free of the choice.")
@@ -240,11 +240,13 @@ def _header(recorded: RecordedSession) -> Html:
 
 
 def _looked(holdout: Mapping[str, Any]) -> str:
-    looks, all_looks = holdout.get("looks", 0), holdout.get("all_looks", 0)
-    others = f", and with other sessions' {all_looks:,} times" if all_looks > looks else ""
+    looks, all_looks = holdout["looks"], holdout["all_looks"]
+    all_points = counted(holdout["all_points"], "point")
+    others = f", and with other sessions' {all_looks:,} times (with {all_points})" if all_looks > looks else ""
     return (
-        f"The held-out days have been looked at {counted(looks, 'time')} for this session{others}: "
-        "every look spends some of what they can prove."
+        f"The held-out days have been looked at {counted(looks, 'time')} for this session, with "
+        f"{counted(holdout['points'], 'point')} scored{others}: every look, and every point that is chosen among, "
+        "spends some of what they can prove."
     )
 
 

@@ -53,6 +53,8 @@ def _document(session: RecordedSession, best: Sequence[Trial], before: Holdout, 
         "holdout_days": [day.isoformat() for day in session.split.holdout],
         "looked": after.looks > before.looks,
         "looks": after.looks,
+        "points": len(after.results),
         "all_looks": after.all_looks,
+        "all_points": after.all_points,
         "results": [{**after.results[trial.point], "tuned_daily": trial.daily and dict(trial.daily)} for trial in best],
     }
