@@ -11,7 +11,7 @@ from itertools import islice
 
 from hiredis import ReplyError
 
-from orchestrator.domain.iteration import other_fields
+from orchestrator.domain.iteration import IterationStatus, other_fields
 from orchestrator.domain.job import Status, TuningJob
 from orchestrator.domain.snapshot import SessionSnapshot
 from orchestrator.errors import NotFoundError, StateError, StoreUnreachableError
@@ -187,6 +187,22 @@ class Client:
             hashes = self.ask(*(("HGETALL", self.keys.iteration(mode, session_id, *place)) for place in places))
             for result, raw in zip(chunk, hashes, strict=True):
                 yield {**other_fields(_pairs(raw)), **result}
+
+    def count_tried_before(self, session_id: str) -> int:
+        """Return how many different points the sessions evaluated that a session resumes from, as far as is known.
+
+        A session keeps the results of the one that it resumes from; of the ones before that, those that are there tell.
+        """
+        points: set[str] = set()
+        seen: set[str] = set()
+        while session_id and session_id not in seen:
+            seen.add(session_id)
+            for fields in self._entries(self.keys.prior(session_id)):
+                result = json.loads(fields["result"])
+                if result["status"] != IterationStatus.FAILED:
+                    points.add(json.dumps(result["params"], sort_keys=True))
+            session_id = self.find_record(session_id).get("resume_from", "")
+        return len(points)
 
     def get_holdout(self, session_id: str) -> dict[str, Any]:
         """Return what was scored on a session's held-out days, without a look at them.

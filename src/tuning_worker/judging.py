@@ -36,6 +36,7 @@ class Judgement:
     Attributes:
         tried: how many different points were evaluated, those that were pruned included.
         pruned: how many of them were, so that nothing but their number is known here.
+        tried_before: how many more were by the sessions that it resumes from.
         best_g: of the best; None where nothing has a value.
         tune_days: how many days it was chosen by; None where the objective tells no days.
         deflated_sharpe: of the best, on the tune days.
@@ -47,6 +48,7 @@ class Judgement:
 
     tried: int
     pruned: int = 0
+    tried_before: int = 0
     best_g: int | None = None
     tune_days: int | None = None
     deflated_sharpe: DeflatedSharpe | None = None
@@ -69,7 +71,7 @@ def judge(session: RecordedSession) -> Judgement:
     if not ranked:
         return Judgement(0, missing=dict.fromkeys(STATISTICS, "no iteration has a value"))
     pruned = len(session.pruned_points)
-    found = Judgement(len(ranked) + pruned, pruned, ranked[0].g)
+    found = Judgement(len(ranked) + pruned, pruned, session.tried_before, ranked[0].g)
     found = _judge_neighbourhood(found, session, ranked)
     if ranked[0].daily is None:
         missing = dict.fromkeys(STATISTICS, "the objective tells no daily profits") | found.missing
@@ -118,8 +120,8 @@ def _judge_days(found: Judgement, session: RecordedSession, ranked: Sequence[Tri
     best = [ranked[0].daily[day] for day in tune] if ranked[0].daily else []
     statistics = {
         "deflated_sharpe": (
-            deflated_sharpe(best, sharpes, found.tried),
-            "the best's days are all alike, or fewer than two tries have a Sharpe ratio",
+            deflated_sharpe(best, sharpes, found.tried + found.tried_before),
+            "the best's days are all alike, or there is but one: it has no Sharpe ratio",
         ),
         "overfitting": (
             probability_of_overfitting(matrix),

@@ -98,12 +98,14 @@ class RecordedSession:
     Attributes:
         fields: of its record, as text.
         trials: its recorded iterations, by g.
+        tried_before: how many different points the sessions evaluated that it resumes from.
         jobs: as `orch status` shows them, where they were asked for.
         holdout: what was scored on the held-out days, as `orch` reads it; None where nothing is known of it.
     """
 
     fields: Mapping[str, str]
     trials: Sequence[Trial]
+    tried_before: int = 0
     jobs: Sequence[Mapping[str, Any]] = ()
     holdout: Mapping[str, Any] | None = None
 

@@ -169,6 +169,22 @@ def test_judge_says_how_far_the_best_can_be_trusted(finished: Cli) -> None:
     assert missing.err.startswith("orch: there is no session nothing")
 
 
+def test_tries_of_the_sessions_that_one_resumes_from_count(finished: Cli) -> None:
+    for name, earlier, seed in (("next", "split", 5), ("last", "next", 6)):
+        given = (
+            f"resume_from={earlier}",
+            f"seed={seed}",
+            f"base_output_csv=out/{name}",
+            "total_iterations=2",
+            "optimizer=bayesian",
+        )
+        options = [word for each in given for word in ("--set", each)]
+        assert finished("run", "session.yaml", "--session-id", name, *options, "-o", "quiet").code == 0
+    judged = finished("judge", "last", "-o", "json").json
+    assert (judged["tried"], judged["tried_before"], judged["deflated_sharpe"]["trials"]) == (2, 14, 16)
+    assert "and 14 points by what it resumes from\n" in finished("judge", "last").out
+
+
 @contextmanager
 def all_but_the_store_gone(cli: Cli, elsewhere: Path) -> Iterator[Cli]:
     """A user in another directory, while the one with the session's files, config and data is not there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,16 @@ def test_a_session_with_folds_is_judged_in_full() -> None:
     )
 
 
+def test_tries_of_the_sessions_that_it_resumes_from_count() -> None:
+    plain = session(traded(skill=0.5))
+    alone, after = judge(plain), judge(replace(plain, tried_before=500))
+    assert (after.tried, after.tried_before) == (12, 500)
+    assert alone.deflated_sharpe is not None
+    assert after.deflated_sharpe is not None
+    assert after.deflated_sharpe.trials == 512
+    assert after.deflated_sharpe.deflated < alone.deflated_sharpe.deflated
+
+
 def test_noise_does_not_pass() -> None:
     found = judge(session(traded(60)))
     assert found.deflated_sharpe is not None
@@ -131,7 +142,7 @@ def test_what_cannot_be_computed_says_why() -> None:
     idle = dict.fromkeys(TUNE, 0.0) | dict.fromkeys(["2026-01-14", "2026-01-15", "2026-01-16"], 0.0)
     nothing = judge(session([iteration(g, 0.0, idle) for g in range(8)]))
     assert nothing.missing == {
-        "deflated_sharpe": "the best's days are all alike, or fewer than two tries have a Sharpe ratio",
+        "deflated_sharpe": "the best's days are all alike, or there is but one: it has no Sharpe ratio",
         "overfitting": "on these days all candidates did the same",
         "neighbourhood": "the best value is 0: a share of it has no meaning",
     }

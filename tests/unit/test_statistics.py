@@ -99,7 +99,7 @@ def test_where_the_ratio_is_undefined_there_is_none() -> None:
     assert daily_sharpe([1.0]) is None
     assert daily_sharpe([2.0, 2.0]) is None
     assert deflated_sharpe([0.0, 0.0], [0.1, 0.2], 9) is None
-    assert deflated_sharpe([0.0, 1.0], [0.1], 9) is None
+    assert deflated_sharpe([0.0, 0.0, 1.0], [0.4], 1) is not None  # the only one is judged by its own error
     assert probabilistic_sharpe(0.1, 0.0, 1, 0, 3) is None
     assert probabilistic_sharpe(1.0, 0.0, 10, 1, 1) is None  # no variance is left
 

@@ -80,7 +80,7 @@ def ask_of_records(session_id: str, settings: Settings, verb: str, arguments: Se
 
 
 def _recorded_lines(client: Client, session_id: str) -> Iterator[str]:
-    """Yield a JSON line of the session (`session`, `jobs`, `holdout`), one of each iteration, and one that says `end`.
+    """Yield a JSON line of the session (`session`, `jobs` and more), one of each iteration, and one that says `end`.
 
     The session's env_vars are not among them: they are never shown.
 
@@ -91,8 +91,8 @@ def _recorded_lines(client: Client, session_id: str) -> Iterator[str]:
     spec = json.loads(record["spec"])
     spec.pop("env_vars", None)
     jobs = [job_json(job) for job in client.get_session(session_id).jobs]
-    holdout = client.get_holdout(session_id)
-    yield json.dumps({"session": {**record, "spec": json.dumps(spec)}, "jobs": jobs, "holdout": holdout})
+    more = {"tried_before": client.count_tried_before(session_id), "holdout": client.get_holdout(session_id)}
+    yield json.dumps({"session": {**record, "spec": json.dumps(spec)}, "jobs": jobs, **more})
     for iteration in client.iter_iterations(session_id, record["mode"]):
         yield json.dumps(iteration)
     yield json.dumps({"end": True})

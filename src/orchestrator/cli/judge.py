@@ -71,7 +71,9 @@ def _lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _tried(found: Mapping[str, Any]) -> str:
     pruned = f", {found['pruned']:,} of them pruned: of those no more is known" if found["pruned"] else ""
-    return plural(found["tried"], "point") + pruned
+    before = found["tried_before"]
+    earlier = f"\nand {plural(before, 'point')} by what it resumes from" if before else ""
+    return plural(found["tried"], "point") + pruned + earlier
 
 
 def _of(found: Mapping[str, Any]) -> str:

@@ -193,7 +193,9 @@ class Report:
             for each in make_verdicts(judgement)
         ]
         pruned = f" (of {judgement.pruned:,} of them, which were pruned, no more is known)" if judgement.pruned else ""
-        tried = f"{counted(judgement.tried, 'different point')}{pruned}"
+        before = judgement.tried_before
+        earlier = f", after {before:,} of the sessions that it resumes from," if before else ""
+        tried = f"{counted(judgement.tried, 'different point')}{pruned}{earlier}"
         lead = f"The best of {tried} looks better than it is; this says how much."
         pieces = [el("div", *cards, class_="grid pairs")]
         if judgement.overfitting:
