@@ -1,7 +1,8 @@
 """Which days a candidate is tuned on, validated on, and not shown at all: `tuning.evaluation`. Pure.
 
 In the order of time: TUNE | purge | VALIDATION folds 1 … k | purge | HOLDOUT. The optimizer's value is from the tune
-days; the validation days are measured beside it; the held-out days are loaded by `orch holdout` alone.
+days; the validation days are measured beside it; the held-out days are loaded by `orch holdout` alone. Where days are
+named, the parts may lie otherwise, e.g. so that each has calm days and wild ones: then there is no walk-forward.
 
 Days are UTC days that have a row. Shares and counts are of those; the purge is in days of the calendar, so that a gap
 in the data does its work: what keeps the market of one day from telling of another is time, not rows.
@@ -101,6 +102,11 @@ class Split(BaseModel):
     def validation(self) -> tuple[date, ...]:
         """The days of all folds."""
         return tuple(day for fold in self.folds for day in fold)
+
+    @property
+    def is_forward(self) -> bool:
+        """Whether all that is validated comes after all that is tuned on; days that are named need not."""
+        return not self.folds or max(self.tune) < min(self.validation)
 
     def held_out(self) -> Split:
         """The split of one who looks: the held-out days as the only ones."""

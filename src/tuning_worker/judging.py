@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from tuning_worker.evaluation import Split
     from tuning_worker.recorded import RecordedSession, Trial
     from tuning_worker.space import SearchSpace
 
@@ -135,13 +136,26 @@ def _judge_days(found: Judgement, session: RecordedSession, ranked: Sequence[Tri
                 matrix,
                 [_matrix(candidates, fold) for fold in folds],
                 _sharpes if session.metric in _BY_SHARPE else _sums,
-            ),
-            "there is one candidate" if folds else "there are no validation folds (tuning.evaluation)",
+            )
+            if split is not None and split.is_forward
+            else None,
+            _why_no_walk(split),
         ),
     }
     missing = {name: why for name, (statistic, why) in statistics.items() if statistic is None}
     computed: dict[str, Any] = {name: statistic for name, (statistic, _) in statistics.items()}
     return replace(found, tune_days=len(tune), missing={**found.missing, **missing}, **computed)
+
+
+def _why_no_walk(split: Split | None) -> str:
+    if split is None or not split.folds:
+        return "there are no validation folds (tuning.evaluation)"
+    if not split.is_forward:
+        return (
+            f"the validation begins on {min(split.validation)} and days are tuned on until {max(split.tune)}: "
+            "what there is to choose from knows the days after the choice"
+        )
+    return "there is one candidate"
 
 
 def _matrix(candidates: Sequence[Trial], days: Sequence[str]) -> Floats:

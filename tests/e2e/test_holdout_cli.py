@@ -127,6 +127,23 @@ def test_plan_shows_the_days_of_each_part(finished: Cli) -> None:
     assert "tune       8 days, 2026-01-03 to 2026-01-10\n" in shown
     assert "fold 1     1 day, 2026-01-12\n" in shown
     assert "holdout    2 days, 2026-01-01 to 2026-01-16\n" in shown
+    assert finished("plan", "session.yaml", "-o", "json").json["notes"][0] == (
+        "the holdout is not the last part: 2026-01-01 comes before days that are tuned or validated on, "
+        "so it does not show what comes after them"
+    )
+
+
+def test_plan_says_where_what_is_validated_comes_first(finished: Cli) -> None:
+    late = TUNING.replace("tune: 8d", "tune: [2026-01-05, 2026-01-06, 2026-01-13]").replace("[HOLDOUT]", "2d")
+    finished.write("late.yaml", late)
+    (note,) = (
+        note
+        for note in finished("plan", "session.yaml", "--set", "config_path=late.yaml", "-o", "json").json["notes"]
+        if "walk" in note
+    )
+    assert note == (
+        "validation begins on 2026-01-01, before the last day that is tuned on, 2026-01-13: there is no walk-forward"
+    )
 
 
 def test_the_held_out_days_change_no_bit_of_any_record(finished: Cli, tmp_path: Path) -> None:

@@ -117,6 +117,16 @@ def test_without_a_split_all_days_are_what_it_was_chosen_by() -> None:
     assert found.missing == {"walk_forward": "there are no validation folds (tuning.evaluation)"}
 
 
+def test_where_days_are_tuned_on_after_the_validation_there_is_no_walk_forward() -> None:
+    """What there is to choose from was proposed by days that come after the choice."""
+    found = judge(session(traded(), split={"tune": [*TUNE[5:], "2026-01-14"], "folds": [TUNE[:2], TUNE[2:4]]}))
+    assert found.walk_forward is None
+    assert found.missing["walk_forward"] == (
+        "the validation begins on 2026-01-01 and days are tuned on until 2026-01-14: "
+        "what there is to choose from knows the days after the choice"
+    )
+
+
 def test_where_the_metric_is_a_sharpe_ratio_the_walk_chooses_by_it() -> None:
     steady = dict.fromkeys([*TUNE, *FOLDS[0], *FOLDS[1]], 1.0) | {TUNE[0]: 1.5}
     wild = {day: 10.0 if place % 2 else -5.0 for place, day in enumerate(steady)}
