@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from tuning_worker.dimensions import CategoricalDimension, FixedDimension
+from tuning_worker.evaluation import Evaluation
 from tuning_worker.statistics.deflated_sharpe import DeflatedSharpe, daily_sharpe, deflated_sharpe
 from tuning_worker.statistics.neighbourhood import Evaluated, Neighbourhood, find_neighbourhood
 from tuning_worker.statistics.overfitting import FEWEST_DAYS, Overfitting, probability_of_overfitting
@@ -110,7 +111,6 @@ def _judge_days(found: Judgement, session: RecordedSession, ranked: Sequence[Tri
     """Add what follows from the daily profits."""
     split, days = session.split, sorted(ranked[0].daily or ())
     tune = days if split is None else [day.isoformat() for day in split.tune]
-    folds = [] if split is None else [[day.isoformat() for day in fold] for fold in split.folds]
     # Others than the best's days are those of another objective, which was mended in between: not to be compared.
     candidates = sorted(
         (trial for trial in ranked if trial.daily is not None and trial.daily.keys() == set(days)),
@@ -130,21 +130,26 @@ def _judge_days(found: Judgement, session: RecordedSession, ranked: Sequence[Tri
             if len(tune) < FEWEST_DAYS
             else "on these days all candidates did the same",
         ),
-        "walk_forward": (
-            walk_forward(
-                [trial.g for trial in candidates],
-                matrix,
-                [_matrix(candidates, fold) for fold in folds],
-                _sharpes if session.metric in _BY_SHARPE else _sums,
-            )
-            if split is not None and split.is_forward
-            else None,
-            _why_no_walk(split),
-        ),
+        "walk_forward": (_walk(session, candidates), _why_no_walk(split)),
     }
     missing = {name: why for name, (statistic, why) in statistics.items() if statistic is None}
     computed: dict[str, Any] = {name: statistic for name, (statistic, _) in statistics.items()}
     return replace(found, tune_days=len(tune), missing={**found.missing, **missing}, **computed)
+
+
+def _walk(session: RecordedSession, candidates: Sequence[Trial]) -> WalkForward | None:
+    split = session.split
+    if split is None or not split.is_forward:
+        return None
+    days = (*split.tune, *split.validation)
+    return walk_forward(
+        [trial.g for trial in candidates],
+        days,
+        _matrix(candidates, [day.isoformat() for day in days]),
+        split.folds,
+        (session.config.evaluation or Evaluation()).purge,
+        _sharpes if session.metric in _BY_SHARPE else _sums,
+    )
 
 
 def _why_no_walk(split: Split | None) -> str:
