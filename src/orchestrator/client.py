@@ -20,7 +20,7 @@ from orchestrator.store.keys import SCHEMA_VERSION, Keys, check_schema
 from orchestrator.store.lease import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any, Protocol, TypeVar
 
     from orchestrator.store.calls import Call
@@ -187,6 +187,14 @@ class Client:
             hashes = self.ask(*(("HGETALL", self.keys.iteration(mode, session_id, *place)) for place in places))
             for result, raw in zip(chunk, hashes, strict=True):
                 yield {**other_fields(_pairs(raw)), **result}
+
+    def tells_days(self, session_id: str, mode: str, best: Mapping[str, Any] | None) -> bool:
+        """Tell whether it is recorded what the best earned on each day, so that there is something to judge."""
+        if not best:
+            return False
+        place = self.keys.iteration(mode, session_id, best["worker_id"], best["iteration"])
+        (found,) = self.ask(("HEXISTS", place, "daily"))
+        return bool(found)
 
     def count_tried_before(self, session_id: str) -> int:
         """Return how many different points the sessions evaluated that a session resumes from, as far as is known.

@@ -76,8 +76,8 @@ class Evaluation(BaseModel):
     folds: int = Field(default=1, ge=0, le=_MAX_DAYS, strict=True)
     """How many parts the days between are validated in. 0: those days are left out."""
     purge: int = Field(default=1, ge=0, le=_MAX_DAYS, strict=True)
-    """Days of the calendar that are left out before and after the validation, and before the holdout; walk-forward leaves
-    as many before each fold out of what it chooses by."""
+    """Days of the calendar that are left out before and after the validation, and before the holdout; in walk-forward
+    also before each fold, of what is chosen by."""
     holdout: Amount = 0.2
     """The last days: a share, a count, or a list of dates. No optimizer and no iteration sees them."""
 

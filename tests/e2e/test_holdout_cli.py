@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from e2e.conftest import Cli
 from orchestrator.settings import load_settings
@@ -184,6 +185,35 @@ def test_judge_says_how_far_the_best_can_be_trusted(finished: Cli) -> None:
     missing = finished("judge", "nothing")
     assert (missing.code, missing.out) == (3, "")
     assert missing.err.startswith("orch: there is no session nothing")
+
+
+def test_the_best_is_shown_with_the_figures(finished: Cli) -> None:
+    judged = finished("judge", "split", "-o", "json").json
+    assert finished("best", "split", "-o", "json").json["judgement"] == {
+        name: value for name, value in judged.items() if name != "env"
+    }
+    shown = finished("best", "split")
+    assert f"# deflated Sharpe: {judged['deflated_sharpe']['deflated']:.3f} likely" in shown.out
+    assert f"# overfitting: {judged['overfitting']['probability']:.3f} probable" in shown.out
+    assert f"# neighbourhood: the 4 nearest points keep {judged['neighbourhood']['kept']:.2f} of its value" in shown.out
+    assert "# walk-forward: earned" in shown.out
+    assert set(yaml.safe_load(shown.out)["tuning"]["search_space"]) == {"min_spread_pct", "exit_spread_pct"}
+    hint = "orch: how far the best can be trusted: orch judge split\n"
+    assert (finished("results", "split").err, finished("results", "split", "-o", "json").err) == (hint, "")
+
+
+def test_of_several_objectives_it_is_said_by_which_the_best_is_judged(finished: Cli) -> None:
+    two = "metrics: {net_pnl: maximize, max_drawdown: minimize}\n    capital"
+    finished.write("two.yaml", TUNING.replace("HOLDOUT", ", ".join(HOLDOUT)).replace("capital", two))
+    given = ("--session-id", "two", "--set", "config_path=two.yaml", "--set", "base_output_csv=out/two")
+    ran = finished("run", "session.yaml", *given)
+    assert ran.out.rstrip().endswith("orch results two   orch best two   orch judge two"), ran.err
+    by = "ranked by net_pnl, the first of 2 objectives"
+    assert by in finished("judge", "two").out
+    assert by in finished("holdout", "two").out
+    shown = finished("best", "two").out
+    assert shown.count(f"# judged is the best as {by}\n# deflated Sharpe: ") == 1
+    assert len(list(yaml.safe_load_all(shown))) == len(finished("best", "two", "-o", "json").json["front"])
 
 
 def test_tries_of_the_sessions_that_one_resumes_from_count(finished: Cli) -> None:

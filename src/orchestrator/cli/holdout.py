@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli.asking_worker import ask_in_place
+from orchestrator.cli.figures import ranked_by
 from orchestrator.cli.options import Env, Output, Session  # noqa: TC001 - typer reads them at run time
 from orchestrator.cli.output import Format, Shown, one_line, write
 from orchestrator.cli.reading import settings_here
@@ -65,7 +66,8 @@ def _table(found: Mapping[str, Any], limit: int | None) -> str:
         for result in found["results"]
     ]
     days = f"tuned on {plural(len(found['tune_days']), 'day')}, held out {_span(found['holdout_days'])}"
-    return f"{columns(header, rows, limit)}\n\n{days}; A DAY is the profit of a day"
+    ranked = ranked_by(found["objectives"])
+    return f"{columns(header, rows, limit)}\n\n{days}; A DAY is the profit of a day{ranked and f'; {ranked}'}"
 
 
 def _a_day(daily: Mapping[str, float] | None, days: list[str]) -> str:

@@ -29,6 +29,7 @@ def run(_: argparse.Namespace) -> int:
             "session_id": session.session_id,
             "metric": session.metric,
             "direction": session.direction,
+            "objectives": dict(session.objectives),
             "best": best
             and {"g": best.g, "worker_id": best.worker_id, "iteration": best.iteration, "value": best.value},
             **judge(session).as_json(),
