@@ -136,9 +136,26 @@ def _notes(submission: Submission, settings: Settings) -> list[str]:
     if size is not None:
         part = "a selection, by the seed, is" if size > spec.total_iterations else "each is"
         notes.append(f"the grid has {plural(size, 'point')}: {part} evaluated")
+    notes += _order_notes(_days(submission) or {})
     if taken := taken_outputs(spec, Path(submission.cwd)):
         notes.append(f"{taken[0]} is there already" + (f", and {len(taken) - 1} more" if len(taken) > 1 else ""))
     return notes + _taken_id(spec.session_id, settings)
+
+
+def _order_notes(days: Mapping[str, list[str]]) -> list[str]:
+    """Say where the parts of the days are not in the order of time, which named days allow."""
+    holdout, tune = days.get("holdout"), days.get("tune", [])
+    folds = [day for name, part in days.items() if name.startswith("fold ") for day in part]
+    notes = []
+    if holdout and holdout[0] < max(tune + folds):
+        notes.append(
+            f"the holdout is not the last part: {holdout[0]} comes before days that are tuned or validated on, "
+            "so it does not show what comes after them"
+        )
+    if folds and min(folds) < tune[-1]:
+        when = f"on {min(folds)}, before the last day that is tuned on, {tune[-1]}"
+        notes.append(f"validation begins {when}: there is no walk-forward")
+    return notes
 
 
 def _taken_id(session_id: str, settings: Settings) -> list[str]:
