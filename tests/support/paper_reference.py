@@ -379,9 +379,9 @@ class Reference:
         if not self.strategy.mean_window_ms or self.next_sample is None:
             return
         value = self.mid(0) / (self.mid(1) * (self.rate[0] + self.rate[1]) / 2) - 1
-        while self.next_sample < now:
-            self.samples.append(value)
-            self.next_sample += every
+        due = len(range(self.next_sample, now, every))
+        self.samples += [value] * min(due, SAMPLES)
+        self.next_sample += due * every
         if len(self.samples) >= SAMPLES:
             window = self.samples[-SAMPLES:]
             deviation = statistics.stdev(window)
