@@ -12,6 +12,7 @@ from orchestrator.cli.output import Format, Shown, one_line, write
 from orchestrator.cli.reading import settings_here
 from orchestrator.cli.tables import columns, number, plural, width
 from orchestrator.cli.worker_verb import ask_worker
+from orchestrator.domain.days import day_spans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,7 @@ def _table(found: Mapping[str, Any], limit: int | None) -> str:
         )
         for result in found["results"]
     ]
-    days = f"tuned on {plural(len(found['tune_days']), 'day')}, held out {_span(found['holdout_days'])}"
+    days = f"tuned on {plural(len(found['tune_days']), 'day')}, held out {_span(found)}"
     return f"{columns(header, rows, limit)}\n\n{days}; A DAY is the profit of a day"
 
 
@@ -72,5 +73,6 @@ def _a_day(daily: Mapping[str, float] | None, days: list[str]) -> str:
     return "-" if daily is None else number(sum(daily[day] for day in days) / len(days))
 
 
-def _span(days: list[str]) -> str:
-    return f"{plural(len(days), 'day')}, {days[0]} to {days[-1]}"
+def _span(found: Mapping[str, Any]) -> str:
+    days = found["holdout_days"]
+    return f"{plural(len(days), 'day')}, {day_spans(days, found['tune_days'])}"

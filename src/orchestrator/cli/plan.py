@@ -22,6 +22,7 @@ from orchestrator.cli.output import Format, Shown, one_line, write
 from orchestrator.cli.reading import has_data, open_client
 from orchestrator.cli.session_file import load
 from orchestrator.cli.tables import columns, named, number, plural, width
+from orchestrator.domain.days import day_spans
 from orchestrator.domain.plan import plan_jobs, surplus_workers
 from orchestrator.errors import StoreUnreachableError
 from orchestrator.submission import prepare, taken_outputs
@@ -111,10 +112,9 @@ def _days(submission: Submission) -> dict[str, list[str]] | None:
 
 
 def _day_lines(days: Mapping[str, list[str]] | None) -> list[tuple[str, str]]:
+    every = [day for part in (days or {}).values() for day in part]
     return [
-        (name, f"{plural(len(part), 'day')}, {part[0]}" + (f" to {part[-1]}" if part[1:] else ""))
-        for name, part in (days or {}).items()
-        if part
+        (name, f"{plural(len(part), 'day')}, {day_spans(part, every)}") for name, part in (days or {}).items() if part
     ]
 
 

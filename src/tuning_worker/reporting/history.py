@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MOST = 3000
 """Points of a plot: more are too many for a browser to draw and for an eye to see."""
 
+_FEW = 10
+"""Fewer have a tick each, or plotly would show half an iteration."""
+
 
 def plot_history(recorded: Recorded) -> go.Figure:
     """Return the values of all iterations, by worker, with the best so far as a line and failures below."""
@@ -38,7 +41,9 @@ def plot_history(recorded: Recorded) -> go.Figure:
         figure.add_trace(_points(thin(known, MOST), f"{len(workers)} workers", POINT))
     if known:
         figure.add_trace(_best_line(known, len(ordered), recorded.direction))
-    figure.update_xaxes(axis("iterations, in the order they were recorded", showgrid=False, rangemode="tozero"))
+    whole = {"tick0": 0, "dtick": 1} if len(ordered) <= _FEW else {}
+    name = "iterations, in the order they were recorded"
+    figure.update_xaxes(axis(name, showgrid=False, rangemode="tozero", **whole))
     figure.update_yaxes(axis(label(recorded.metric)), range=visible_range(recorded))
     if failed:
         _add_failed(figure, thin(failed, MOST), is_alone=not known)
