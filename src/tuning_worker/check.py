@@ -63,26 +63,30 @@ def check(path: Path, optimizer: str | None, iterations: int, seed: int) -> dict
         return _refused((Problem(f"cannot be read: {error.strerror}", str(path)),))
     chosen = optimizer or config.method
     base = path.resolve().parent
+    document = decode_document(raw, str(path))
     problems = [
         Problem(sentence, str(path), path=("tuning", "objective"))
         for sentence in config.objective.check(base, tuple(config.search_space))
+    ]
+    problems += [
+        document.problem(("tuning", "search_space", name), why)
+        for name, why in config.objective.check_values(config.space.extremes())
     ]
     learns = False
     try:
         learns = _make(config, chosen, iterations, seed).learns
     except OrchError as error:
         problems.append(Problem(str(error), str(path), path=("tuning",)))
-    document = decode_document(raw, str(path))
     problems += [
         document.problem(("tuning", "enqueue", *where), why) for where, why in _enqueue(config, chosen, iterations)
     ]
     if not is_satisfiable(config.space):
         message = f"none of {SAMPLES:,} random points meets them all: they exclude each other, or nearly"
-        problems.append(decode_document(raw, str(path)).problem(("tuning", "constraints"), message))
+        problems.append(document.problem(("tuning", "constraints"), message))
     if problems:
         return _refused(tuple(problems))
     try:
-        split = _split(config, base, decode_document(raw, str(path)))
+        split = _split(config, base, document)
     except SpecError as error:
         return _refused(error.problems)
     return {"schema": 1, "problems": [], "learns": learns, **_accepted(config, chosen, base, split)}
@@ -93,7 +97,7 @@ def _enqueue(config: TuningConfig, optimizer: str, iterations: int) -> Iterator[
     points: dict[str, int] = {}
     for place, params in enumerate(config.enqueue):
         try:
-            point = config.space.point_key(params)
+            point = config.space.point_key(config.space.complete(params))
         except UsageError as error:
             yield (place,), str(error)
             continue
