@@ -14,7 +14,6 @@ from orchestrator.domain.documents import decode_document
 from orchestrator.errors import OrchError, Problem, SpecError, UsageError
 from tuning_worker.config import TuningConfig, load_tuning_config
 from tuning_worker.evaluation import SplitError, split_days
-from tuning_worker.market.source import MarketDataError
 from tuning_worker.optimizers import make_optimizer
 from tuning_worker.reproduction import facts
 from tuning_worker.space_problems import SAMPLES, is_satisfiable
@@ -61,11 +60,11 @@ def check(path: Path, optimizer: str | None, iterations: int, seed: int) -> dict
         return _refused(error.problems)
     except OSError as error:
         return _refused((Problem(f"cannot be read: {error.strerror}", str(path)),))
+    document = decode_document(raw, str(path))
     chosen = optimizer or config.method
     base = path.resolve().parent
-    document = decode_document(raw, str(path))
     problems = [
-        Problem(sentence, str(path), path=("tuning", "objective"))
+        document.problem(("tuning", "objective"), sentence)
         for sentence in config.objective.check(base, tuple(config.search_space))
     ]
     problems += [
@@ -76,7 +75,7 @@ def check(path: Path, optimizer: str | None, iterations: int, seed: int) -> dict
     try:
         learns = _make(config, chosen, iterations, seed).learns
     except OrchError as error:
-        problems.append(Problem(str(error), str(path), path=("tuning",)))
+        problems.append(document.problem(("tuning",), str(error)))
     problems += [
         document.problem(("tuning", "enqueue", *where), why) for where, why in _enqueue(config, chosen, iterations)
     ]
@@ -126,11 +125,13 @@ def _split(config: TuningConfig, base: Path, document: Document) -> Split | None
             raise SpecError(
                 (document.problem(where, f"the objective {kind} does not say which days it has: leave evaluation out"),)
             )
-        return split_days(days, config.evaluation)
+        split = split_days(days, config.evaluation)
     except SplitError as error:
         raise SpecError((document.problem((*where, error.field), str(error)),)) from error
-    except MarketDataError as error:
-        raise SpecError((document.problem(("tuning", "objective", "data"), str(error)),)) from error
+    wrong = config.objective.check_days(base, split.parts)
+    if wrong:
+        raise SpecError(tuple(document.problem((*where, field), why) for field, why in wrong.items()))
+    return split
 
 
 def _make(config: TuningConfig, optimizer: str, iterations: int, seed: int) -> Optimizer:

@@ -102,6 +102,12 @@ class Split(BaseModel):
         """The days of all folds."""
         return tuple(day for fold in self.folds for day in fold)
 
+    @property
+    def parts(self) -> dict[str, tuple[date, ...]]:
+        """The days that are evaluated on by themselves, by the field of `Evaluation` that asks for them."""
+        parts = {"tune": self.tune, "folds": self.validation, "holdout": self.holdout}
+        return {field: days for field, days in parts.items() if days}
+
     def held_out(self) -> Split:
         """The split of one who looks: the held-out days as the only ones."""
         return Split(tune=self.holdout)

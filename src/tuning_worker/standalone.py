@@ -16,9 +16,10 @@ from uuid import uuid4
 from orchestrator.clock import utc_now
 from orchestrator.domain.documents import Document, validate
 from orchestrator.domain.job import Status, TuningJob
-from orchestrator.domain.outcome import Ended, Finish, RetryPolicy, WorkerExit, decide
+from orchestrator.domain.outcome import Ended, Finish, RetryPolicy, WorkerExit
 from orchestrator.domain.record import Submission
 from orchestrator.domain.session import SessionSpec, choose_seed, session_hash
+from orchestrator.domain.steps import Step, end_step, start_step
 from orchestrator.errors import FencedError, Problem, SpecError, StateError, StoreUnreachableError
 from orchestrator.settings import load_settings
 from orchestrator.store import calls
@@ -147,20 +148,9 @@ class _Alone:
             if job.worker_id != worker_id:
                 raise StateError(f"session {self._session_id} is there already and is {job.worker_id}'s")
             if job.status is Status.RUNNING:  # its worker is dead, or it could not have been adopted
-                self._move(job, Status.PENDING, {"reason": "lost"})
-                job = replace(job, status=Status.PENDING)
-        job = replace(job, attempt=job.attempt + 1)
-        started = {
-            "attempt": job.attempt,
-            "started_at": job.started_at or utc_now(),
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "executor": "none",
-            "verdict": "",
-            "reason": "",
-        }
-        token = self._move(job, Status.RUNNING, started)
-        return replace(job, status=Status.RUNNING, token=token)
+                self._move(job, Step(job.attempt, job.status, Status.PENDING, {"reason": "lost"}))
+        step = start_step(job, utc_now(), socket.gethostname(), "none", os.getpid())
+        return replace(job, status=step.to, attempt=step.attempt, token=self._move(job, step))
 
     def is_cancelled(self, job: TuningJob) -> bool:
         """Whether somebody wants the job to end."""
@@ -169,20 +159,9 @@ class _Alone:
     def conclude(self, job: TuningJob, code: WorkerExit) -> int:
         """Write how the job ended; return the exit code of the program."""
         now = TuningJob.from_hash(self._store.read("HGETALL", self._keys.job(job.session_id, job.job_id)))
-        ended = Ended(
-            code=code,
-            intent=now.cancel or ("interrupted" if code is WorkerExit.STOPPED else ""),
-            iterations=now.iterations or 0,
-            recorded=now.recorded,
-            failed=now.failed,
-            failures=now.failures,
-            verdict=now.verdict,
-        )
-        after = decide(ended, _ONE_ATTEMPT, 0.0)
-        if isinstance(after, Finish):
-            self._move(now, after.status, {"reason": after.reason, "return_code": int(code), "finished_at": utc_now()})
-        else:
-            self._move(now, Status.PENDING, {"reason": after.reason, "return_code": int(code)})
+        ended = Ended(code=code, intent="interrupted" if code is WorkerExit.STOPPED else "")
+        after, step = end_step(now, ended, _ONE_ATTEMPT, 0.0, utc_now())
+        self._move(now, step)
         if isinstance(after, Finish) and after.status is not Status.SUCCESS and code in _HARMLESS:
             end = f"session {job.session_id} is {after.status}: {after.reason}"
             print(f"tuning-worker: {end}", file=sys.stderr)  # noqa: T201 - there is no other place
@@ -202,15 +181,6 @@ class _Alone:
             case calls.Owned(owner_id):
                 raise StateError(f"session {self._session_id} is being run by {owner_id}")
 
-    def _move(self, job: TuningJob, to: Status, fields: dict[str, object]) -> int:
-        change = calls.Transition(
-            session_id=job.session_id,
-            job_id=job.job_id,
-            token=self._token,
-            op=f"{self._token}:{job.attempt}:{to}",
-            expected=job.status,
-            to=to,
-            actor=self._owner,
-            fields=fields,
-        )
+    def _move(self, job: TuningJob, step: Step) -> int:
+        change = calls.Transition.of(job, step, token=self._token, actor=self._owner)
         return self._store.do(calls.transition(self._keys, change, utc_now(), self._retention)).token

@@ -164,20 +164,21 @@ def test_best_is_a_piece_of_a_tuning_config_that_loads(finished: Cli):
     assert finished("best", "demo", "-o", "quiet").out.startswith("x=0.")
 
 
-def test_a_session_can_be_taken_away_as_a_file(finished: Cli):
-    exported = finished("export", "demo", "--format", "json")
-    assert (exported.code, exported.out) == (0, "demo.json\n"), exported.err
-    document = json.loads(finished.read("demo.json"))
+def test_a_session_can_be_taken_away_as_a_file(finished: Cli, tmp_path: Path):
+    to_json = ("export", "demo", "--format", "json", "--output", str(tmp_path / "demo.json"))
+    exported = finished(*to_json)
+    assert (exported.code, exported.out) == (0, f"{tmp_path / 'demo.json'}\n"), exported.err
+    document = json.loads((tmp_path / "demo.json").read_text())
     results = finished("results", "demo", "-o", "json").json["results"]
     assert [each["value"] for each in document["iterations"]] == [
         each["value"] for each in sorted(results, key=lambda each: each["g"])
     ]
     assert document["session"]["status"] == "SUCCESS"
     assert {each["error"] is None for each in document["iterations"]} == {True, False}  # the tracebacks too
-    taken = finished("export", "demo", "--format", "json")
+    taken = finished(*to_json)
     assert (taken.code, taken.out) == (5, "")
     assert "demo.json is there already" in taken.err
-    assert finished("export", "demo", "--format", "json", "--force").code == 0
+    assert finished(*to_json, "--force").code == 0
     assert finished("export", "nope").code == 3
     assert finished("export", "demo", "--output", "no/such/x.csv").code == 2
 
@@ -190,7 +191,7 @@ def test_a_report_is_one_file_that_shows_no_secret(cli: Cli):
     page = cli.read("out/page.html")
     assert "6 of 6 recorded, 2 of them failed" in page
     assert "too\\x1b[31m large" in page  # what a terminal would obey is spelled out
-    assert cli("export", "demo", "--format", "json").code == 0
+    assert cli("export", "demo", "--format", "json").out == "demo.json\n"
     assert "hush-hush" not in page + cli.read("demo.json")
     nobody = cli("report", "demo", "--open", "--force", "--output", "out/page.html", BROWSER="true", DISPLAY="")
     assert nobody.code == 0

@@ -123,7 +123,10 @@ def test_plan_shows_the_days_of_each_part(finished: Cli) -> None:
     shown = finished("plan", "session.yaml").out
     assert "tune       8 days, 2026-01-03 to 2026-01-10\n" in shown
     assert "fold 1     1 day, 2026-01-12\n" in shown
-    assert "holdout    2 days, 2026-01-01, 2026-01-16\n" in shown
+    assert "fold 2     2 days, 2026-01-13 to 2026-01-14\n" in shown
+    assert (
+        "holdout    2 days, 2026-01-01, 2026-01-16\n" in shown
+    )  # what follows each other is a stretch, and nothing else
 
 
 def test_the_held_out_days_change_no_bit_of_any_record(finished: Cli, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ SITE = """
 import os, pathlib, signal, sys
 if sys.orig_argv.count("tuning_worker") == 1 and "check" not in sys.orig_argv:
     from orchestrator.store.blocking import BlockingStore
-    from tuning_worker import candidates, csvfile, evaluator, records
+    from tuning_worker import candidates, csvfile, evaluator, records, rownote
 
     folder, victim = pathlib.Path(os.environ["CRASH_DIR"]), os.environ["CRASH_VICTIM"]
     points = (folder / "points").read_text().splitlines()
@@ -71,7 +71,7 @@ if sys.orig_argv.count("tuning_worker") == 1 and "check" not in sys.orig_argv:
     wrap(candidates.Candidates, "of", "suggest", lambda self, g: g + 1)
     wrap(records.Records, "begin", "begin")
     wrap(evaluator.Evaluator, "evaluate", "evaluate")
-    wrap(pathlib.Path, "write_text", "note")
+    wrap(rownote.RowNote, "write", "note")
     wrap(csvfile.IterationCsv, "_append", "row")
     wrap(records.Records, "_commit", "commit")
     wrap(records.Records, "record", "all")

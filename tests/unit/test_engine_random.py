@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.paper_markets import case
+from support.paper_markets import case, opens
 from support.paper_reference import Reference
 from tuning_worker.market import engine
-from tuning_worker.market.data import ASK, ASK_SIZE, BID, BID_SIZE, CELLS, RATE, Market, Quotes, merge
+from tuning_worker.market.data import ASK, ASK_SIZE, BID, BID_SIZE, CELLS, MORE, RATE, Market, Quotes, merge
 from tuning_worker.market.parameters import Strategy
 from tuning_worker.market.run import REASONS, Run, Transfers, Venue
 
@@ -185,6 +185,51 @@ def moment_of(market: Market, event: int) -> int:
     return event
 
 
+# --- what reduces a position -----------------------------------------------------------------------------------------
+
+LIMITS = ("stale", "fx_jump", "losses", "loss_limit", "notional_limit", "trade_limit", "cooldown", "position_limit")
+
+
+def test_no_trade_that_reduces_a_position_is_refused_by_a_limit() -> None:
+    reached = 0
+    for seed in range(400):
+        market, venues, strategy, transfers = case(seed)
+        strategy = replace(strategy, mean_window_ms=0.0)
+        before, known, reference = 0, 0, Reference(market, venues, strategy, transfers)
+        whole = engine.simulate(market, venues, strategy, transfers)
+        for last in moments_from_the_opening(market) if refused(whole) else ():
+            for event in range(known, last + 1):
+                reference.take_in(event)
+            known = last + 1
+            run = engine.simulate(until(market, last), venues, strategy, transfers)
+            position = (run.coins[0] - run.coins[1]) / 2
+            if refused(run) > before and abs(position) * reference.mid(0) > max(strategy.min_order, 1e-6):
+                gain = reference.best_gain(1 if position > 0 else 0)
+                assert gain < min(strategy.min_edge, strategy.exit_edge) + 1e-12, (seed, last)
+                reached += 1
+            before = refused(run)
+    assert reached > 300
+
+
+def refused(run: Run) -> int:
+    return sum(run.rejected[reason] for reason in LIMITS)
+
+
+def until(market: Market, last: int) -> Market:
+    """The market played up to an event; what comes later is in the arrays still."""
+    pieces = [[begin, min(end, last + 1), skipped] for begin, end, skipped in market.stretches if begin <= last]
+    return replace(market, stretches=np.array(pieces, dtype=np.int64))
+
+
+def moments_from_the_opening(market: Market) -> list[int]:
+    """The last event of each moment, from that on at which all was quoted."""
+    stretches = market.stretches.tolist()
+    ends = [event for begin, end, _ in stretches for event in range(begin, end) if not market.feed[event] & MORE]
+    while not opens(until(market, ends[0])):
+        del ends[0]
+    return ends
+
+
 # --- look-ahead ------------------------------------------------------------------------------------------------------
 
 
@@ -199,7 +244,7 @@ def test_nothing_that_becomes_known_later_changes_a_decision(seed: int, data: st
     cells[:, last + 1 :] *= rng.uniform(0.5, 2, size=cells[:, last + 1 :].shape)
     exchange[last + 1 :] += rng.integers(0, 10**9, size=len(exchange) - last - 1)
     scrambled = replace(market, cells=fixed(cells), exchange=fixed(exchange))
-    opened = last >= max(np.flatnonzero(market.feed[first:end] & 3 == which)[0] + first for which in known(market))
+    opened = last >= max(np.flatnonzero(market.feed[first:end] & 3 == which)[0] + first for which in needed(market))
     if not opened:
         return  # what the first quotes are worth sets what counts as dust
     before, after = (engine.simulate(one, venues, strategy, transfers, log=True) for one in (market, scrambled))
@@ -211,7 +256,7 @@ def test_nothing_that_becomes_known_later_changes_a_decision(seed: int, data: st
     ]
 
 
-def known(market: Market) -> tuple[int, ...]:
+def needed(market: Market) -> tuple[int, ...]:
     return (0, 1, RATE) if market.has_rate else (0, 1)
 
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import csv, parquet
 
+from tuning_worker.market import rows
 from tuning_worker.market.data import (
     ASK,
     ASK_SIZE,
@@ -29,11 +30,14 @@ from tuning_worker.market.data import (
     chosen_days,
     merge,
 )
+from tuning_worker.market.dataset import Dataset
 from tuning_worker.market.rows import load_market, make_market
 from tuning_worker.market.source import MarketDataError, header_problems, read_header
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tuning_worker.market.data import Market
 
 DAY = 86_400_000
 NOON = 1_700_000_000_000
@@ -292,3 +296,22 @@ def test_a_market_that_never_opens_is_refused() -> None:
     market = merge(days[0], days[1], quotes((3, 5)))
     with pytest.raises(MarketDataError, match="no stretch"):
         market.select(lambda day: day != market.days[0]).opening()
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = write(tmp_path, QUOTES)
+
+    def load_slowly(path: Path, *, default_size: float) -> Market:
+        market = load_market(path, default_size=default_size)
+        if changes:
+            write(tmp_path, QUOTES | {"ask_b": [changes.pop(), 200, 200]})
+        return market
+
+    monkeypatch.setattr(rows, "load_market", load_slowly)
+    changes = [200]
+    with pytest.raises(MarketDataError, match="it was changed while it was read; try again"):
+        Dataset(str(path), tmp_path).load(None, default_size=1.0)
+    write(tmp_path, QUOTES)
+    market = Dataset(str(path), tmp_path).load(None, default_size=1.0)
+    assert market.opening()[1] == (100, 101)

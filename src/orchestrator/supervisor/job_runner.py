@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from orchestrator.domain.job import Status
-from orchestrator.domain.outcome import Again, Ended, Finish, RetryPolicy, decide
+from orchestrator.domain.outcome import Again, Ended, Finish, RetryPolicy
+from orchestrator.domain.steps import end_step, start_step
 from orchestrator.errors import FencedError, NotFoundError, StateError, StoreUnreachableError
 from orchestrator.store.calls import Transition
 from orchestrator.supervisor.attempt import log_path
@@ -20,10 +20,11 @@ from orchestrator.supervisor.control import Control
 from orchestrator.supervisor.kept_end import KeptEnd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from orchestrator.clock import Clock
     from orchestrator.domain.job import TuningJob
+    from orchestrator.domain.steps import Step
     from orchestrator.settings import Settings
     from orchestrator.store.redis import RedisStore
     from orchestrator.supervisor.attempt import AttemptRunner
@@ -31,17 +32,6 @@ if TYPE_CHECKING:
     from orchestrator.supervisor.slots import FairSemaphore
 
 log = structlog.get_logger()
-
-_NOTHING_YET: Mapping[str, object] = {
-    "pid": None,
-    "handle": "",
-    "retry_at": None,
-    "return_code": None,
-    "signal": "",
-    "reason": "",
-    "verdict": "",
-}
-"""What the last attempt said of itself does not hold for the next."""
 
 
 @dataclass(slots=True)
@@ -142,41 +132,15 @@ class JobRunner:
         if ended.intent == "fenced":
             raise FencedError(f"session {job.session_id} is somebody else's now")
         job = await self.store.get_job(job.session_id, job.job_id)
-        spec = session.spec
-        policy = RetryPolicy(spec.max_attempts, self.settings.retry_backoff, self.settings.retry_backoff_max)
-        known = replace(
-            ended,
-            intent=job.cancel or ended.intent,
-            counted=job.iterations is not None,
-            iterations=job.iterations or 0,
-            recorded=job.recorded,
-            failed=job.failed,
-            failures=job.failures,
-            lost=job.lost,
-            verdict=job.verdict,
-        )
-        after = decide(known, policy, self.jitter())
-        fields: dict[str, object] = {
-            "return_code": ended.code,
-            "signal": ended.signal,
-            "reason": after.reason,
-            "spent": round(job.spent + ran, 3),
-        }
-        if isinstance(after, Finish):
-            status = after.status
-            fields["finished_at"] = self.clock()
-        else:
-            status = Status.PENDING
-            fields["failures"] = after.failures
-            fields["lost"] = after.lost
-            fields["retry_at"] = None if after.delay is None else self.clock() + after.delay
-        await self._move(session, job, status, job.attempt, fields)
+        policy = RetryPolicy(session.spec.max_attempts, self.settings.retry_backoff, self.settings.retry_backoff_max)
+        after, step = end_step(job, ended, policy, self.jitter(), self.clock(), ran)
+        await self._move(session, job, step)
         log.info(
             "job.moved",
             session_id=job.session_id,
             worker_id=job.worker_id,
             attempt=job.attempt,
-            to=status,
+            to=step.to,
             reason=after.reason,
         )
         return after
@@ -212,34 +176,14 @@ class JobRunner:
 
     async def _start(self, session: OwnedSession, job: TuningJob) -> TuningJob:
         """Claim the next attempt: from here on the store says RUNNING, whatever happens to this process."""
-        attempt, started_at = job.attempt + 1, job.started_at or self.clock()
-        fields: dict[str, object] = {
-            "attempt": attempt,
-            "started_at": started_at,
-            "host": socket.gethostname(),
-            "executor": self.attempts.executor.name,
-            **_NOTHING_YET,
-        }
-        waiting = replace(job, status=Status.PENDING)  # whatever was read: nothing else can begin
-        token = await self._move(session, waiting, Status.RUNNING, attempt, fields)
-        return replace(job, status=Status.RUNNING, attempt=attempt, started_at=started_at, token=token)
+        now = self.clock()
+        step = start_step(job, now, socket.gethostname(), self.attempts.executor.name)
+        token = await self._move(session, job, step)
+        return replace(job, status=step.to, attempt=step.attempt, started_at=job.started_at or now, token=token)
 
-    async def _move(
-        self, session: OwnedSession, job: TuningJob, to: Status, attempt: int, fields: Mapping[str, object]
-    ) -> int:
-        moved = await self.store.transition(
-            Transition(
-                session_id=job.session_id,
-                job_id=job.job_id,
-                token=session.token,
-                op=f"{session.token}:{attempt}:{to}",
-                expected=job.status,
-                to=to,
-                actor=self.actor,
-                fields=fields,
-            )
-        )
-        return moved.token
+    async def _move(self, session: OwnedSession, job: TuningJob, step: Step) -> int:
+        change = Transition.of(job, step, token=session.token, actor=self.actor)
+        return (await self.store.transition(change)).token
 
     async def _wait(self, session: OwnedSession, job: TuningJob, delay: timedelta) -> bool:
         """Wait for a retry's time; False where there will be none here: the job was cancelled, or all of this ends."""

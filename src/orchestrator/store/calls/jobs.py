@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime, timedelta
 
+    from orchestrator.domain.job import TuningJob
+    from orchestrator.domain.steps import Step
     from orchestrator.store.keys import Keys
 
 
@@ -35,6 +37,20 @@ class Transition:
     to: Status
     actor: str
     fields: Mapping[str, object]
+
+    @classmethod
+    def of(cls, job: TuningJob, step: Step, *, token: int, actor: str) -> Transition:
+        """Return a step of an attempt as a change by who holds the session under `token`."""
+        return cls(
+            session_id=job.session_id,
+            job_id=job.job_id,
+            token=token,
+            op=f"{token}:{step.attempt}:{step.to}",
+            expected=step.expected,
+            to=step.to,
+            actor=actor,
+            fields=step.fields,
+        )
 
 
 @dataclass(frozen=True, slots=True)
