@@ -82,6 +82,8 @@ def test_days_may_be_named() -> None:
     assert numbers(found.tune) == [0, 1, 2, 5, 10]
     assert numbers(found.holdout) == [11, 12]
     assert [numbers(fold) for fold in found.folds] == [[3, 4, 6, 7], [8, 9, 13, 14]]
+    assert not found.is_forward
+    assert split(tune=tune[:3], holdout=["2023-03-13"]).is_forward
 
 
 def test_a_gap_in_the_data_purges_by_itself() -> None:
@@ -125,29 +127,44 @@ def test_what_makes_no_sense_is_refused_where_it_is_read(wanted: dict[str, Any],
     assert message in str(caught.value)
 
 
+PLACES = st.lists(st.integers(0, 59), min_size=1, max_size=10)
+"""Days that are named: the n-th of those that there are."""
+
+
 @given(
     gaps=st.lists(st.integers(1, 6), min_size=1, max_size=60),
-    tune=st.none() | st.floats(0.01, 0.95) | st.integers(1, 40).map(lambda count: f"{count}d"),
+    tune=st.none() | st.floats(0.01, 0.95) | st.integers(1, 40).map(lambda count: f"{count}d") | PLACES,
     folds=st.integers(0, 5),
     purge=st.integers(0, 4),
-    holdout=st.floats(0, 0.6) | st.integers(0, 20).map(lambda count: f"{count}d"),
+    holdout=st.floats(0, 0.6) | st.integers(0, 20).map(lambda count: f"{count}d") | PLACES,
 )
-def test_every_day_is_in_one_part_in_the_order_of_time_and_never_within_the_purge(
-    gaps: list[int], tune: float | str | None, folds: int, purge: int, holdout: float | str
+def test_every_day_is_in_one_part_and_never_within_the_purge_of_another(
+    gaps: list[int],
+    tune: float | str | list[int] | None,
+    folds: int,
+    purge: int,
+    holdout: float | str | list[int],
 ) -> None:
+    """In the order of time, too, where no days are named; and where some are, it is known whether they are forward."""
     days = span(*[sum(gaps[: place + 1]) for place in range(len(gaps))])
+
+    def named(wanted: Any) -> Any:
+        return [days[place % len(days)] for place in wanted] if isinstance(wanted, list) else wanted
+
     try:
-        found = split(days, tune=tune, folds=folds, purge=purge, holdout=holdout)
+        found = split(days, tune=named(tune), folds=folds, purge=purge, holdout=named(holdout))
     except SplitError:
         return
     parts = [found.tune, *found.folds, found.holdout]
     assert sorted([*(day for part in parts for day in part), *found.left_out]) == days
-    in_order = [day for part in parts for day in part]
-    assert in_order == sorted(in_order)
+    assert all(list(part) == sorted(part) for part in (*parts, found.validation))
     assert len(found.folds) == folds
     assert all(found.folds)
     for one, other in [(found.tune, found.validation), (found.tune, found.holdout), (found.validation, found.holdout)]:
-        assert all((later - earlier).days > purge for earlier in one for later in other)
+        assert all(abs((later - earlier).days) > purge for earlier in one for later in other)
+    in_order = [day for part in parts for day in part]
+    assert in_order == sorted(in_order) or isinstance(tune, list) or isinstance(holdout, list)
+    assert found.is_forward == all(earlier < later for earlier in found.tune for later in found.validation)
     assert Split.model_validate(found.model_dump(mode="json")) == found
 
 
@@ -208,6 +225,46 @@ def test_a_split_that_cannot_be_is_refused_at_its_place(
     (problem,) = checked(folder, f"{TUNING}  evaluation: {section}\n")["problems"]
     assert ((problem["line"], problem["column"]), ".".join(problem["path"])) == (place, f"tuning.{path}")
     assert problem["message"].startswith(complaint)
+
+
+@pytest.mark.parametrize(
+    ("section", "place", "field", "days"),
+    [
+        ("{holdout: 2d, purge: 0}", (9, 25), "holdout", "the 2 days from 2026-01-04 to 2026-01-05"),
+        ("{tune: 2d, purge: 0, holdout: 2d}", (9, 45), "holdout", "the 2 days from 2026-01-04 to 2026-01-05"),
+        ("{tune: [2026-01-01], holdout: [2026-01-03], purge: 0}", (9, 16), "folds", None),
+        ("{tune: 3d, purge: 0, holdout: 1d, folds: 1}", (9, 56), "folds", "2026-01-04"),
+        ("{tune: [2026-01-04], purge: 0, holdout: [2026-01-03]}", (9, 22), "tune", "2026-01-04"),
+    ],
+)
+def test_days_on_which_nothing_can_be_played_are_refused_at_submit(
+    folder: Path, section: str, place: tuple[int, int], field: str, days: str | None
+) -> None:
+    text = without_a_rate_at_the_weekend(folder)
+    found = checked(folder, f"{text}  evaluation: {section}\n")["problems"]
+    if days is None:
+        assert found == []
+        return
+    problem = next(each for each in found if each["path"][-1] == field)
+    assert ((problem["line"], problem["column"]), problem["path"]) == (place, ("tuning", "evaluation", field))
+    why = "venue A, venue B and the rate are never all quoted in one stretch there, so nothing can be traded"
+    assert problem["message"].startswith(f"{days}: {why}: choose other days")
+
+
+def test_days_on_which_nothing_can_be_played_are_refused_without_a_split_too(folder: Path) -> None:
+    text = without_a_rate_at_the_weekend(folder)
+    assert checked(folder, text)["problems"] == []
+    (problem,) = checked(folder, f"{text}    from_day: 2026-01-04\n")["problems"]
+    assert problem["path"] == ("tuning", "objective")
+    assert problem["message"].startswith("the 2 days from 2026-01-04 to 2026-01-05: venue A, venue B and the rate")
+
+
+def without_a_rate_at_the_weekend(folder: Path) -> str:
+    """A tuning config on a file for each feed, of five days of which the last two have no rate."""
+    quotes = [f"{1_767_225_600_000 + row * 21_600_000},100,101\n" for row in range(20)]
+    for name, rows in (("a", quotes), ("b", quotes), ("fx", quotes[:12])):
+        (folder / f"{name}.csv").write_text("".join(["local_ts,bid,ask\n", *rows]))
+    return TUNING.replace("quotes.csv", "{venue_a: a.csv, venue_b: b.csv, fx: fx.csv}")
 
 
 @pytest.mark.parametrize("held", [0, 2, 4])  # the first day: not even the prices of the initial inventory are from it

@@ -26,9 +26,9 @@ from support.recorded import (
     session,
 )
 from tuning_worker.__main__ import main
+from tuning_worker.recorded import RecordedSession, read_lines
 from tuning_worker.reporting.earnings import HOLDOUT, TUNE, VALIDATION, find_days, summarize
 from tuning_worker.reporting.importances import find_importances
-from tuning_worker.reporting.recorded import Recorded, read_recorded
 from tuning_worker.reporting.scales import make_scales
 from tuning_worker.reporting.values import length, number, short, thin
 
@@ -51,8 +51,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     return made
 
 
-def read(text: str) -> Recorded:
-    return read_recorded(text.splitlines())
+def read(text: str) -> RecordedSession:
+    return read_lines(text.splitlines())
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:
@@ -323,10 +323,9 @@ def test_the_held_out_days_are_those_of_the_best_or_missing(make: Make):
     recorded = daily_iterations(40)
     best, *_, worst = sorted(recorded, key=lambda each: -each["value"])
     record = session(ARBITRAGE, ARBITRAGE_SPACE)
-    assert (
-        "have been looked at 2 times for this session, and with other sessions' 5 times"
-        in page(make("report", lines(record, recorded, look(best)), "a.html")).said
-    )
+    said = page(make("report", lines(record, recorded, look(best)), "a.html")).said
+    assert "looked at 2 times for this session, with 3 points scored, and with other sessions' 5 times" in said
+    assert "(with 305 points)" in said
     for name, holdout in (("b.html", None), ("c.html", look(worst))):
         said = page(make("report", lines(record, recorded, holdout), name)).said
         assert "The 15 held-out days are missing" in said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,6 +87,9 @@ def results(  # noqa: PLR0913, PLR0917 - each is an option
             items=lambda: chosen,
         )
         write(shown, output)
+        best = json.loads(record.get("best") or "null")
+        if output is Format.TABLE and client.tells_days(session, record["mode"], best):
+            sys.stderr.write(f"orch: how far the best can be trusted: orch judge {session}\n")
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ def summary(snapshot: SessionSnapshot, client: Client, settings: Settings, *, in
         interrupted: the session is not at its end, but its user's patience was.
     """
     failures = failure_counts(client, snapshot)
+    judged = client.tells_days(snapshot.session_id, snapshot.mode, snapshot.best)
     csvs = [str(path) for path in csv_files(snapshot, client.find_record(snapshot.session_id))]
     logs = str(log_folder(settings, snapshot.session_id))
     now = utc_now()
@@ -50,7 +51,7 @@ def summary(snapshot: SessionSnapshot, client: Client, settings: Settings, *, in
             *(("failed", line) for line in _failed_lines(snapshot, failures)),
             *(("csv", path) for path in _some(csvs)),
             ("logs", logs),
-            ("next", _next(snapshot, interrupted=interrupted)),
+            ("next", _next(snapshot, interrupted=interrupted, judged=judged)),
         ]
         return named(values, width())
 
@@ -77,9 +78,10 @@ def _some(lines: list[str]) -> list[str]:
     return lines if left <= 0 else [*lines[:_LISTED], f"… and {left} more"]
 
 
-def _next(snapshot: SessionSnapshot, *, interrupted: bool) -> str:
+def _next(snapshot: SessionSnapshot, *, interrupted: bool, judged: bool) -> str:
     if interrupted:
         return "the same command goes on from here"
     if not snapshot.completed_iterations:
         return f"orch status {snapshot.session_id}"
-    return f"orch results {snapshot.session_id}" + (f"   orch best {snapshot.session_id}" if snapshot.best else "")
+    verbs = ["results", *(["best"] if snapshot.best else []), *(["judge"] if judged else [])]
+    return "   ".join(f"orch {verb} {snapshot.session_id}" for verb in verbs)

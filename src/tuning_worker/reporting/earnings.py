@@ -14,7 +14,7 @@ from tuning_worker.reporting.style import ACCENT, BAD, POINT, SHADE, SHADE_ACCEN
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tuning_worker.reporting.recorded import Recorded
+    from tuning_worker.recorded import RecordedSession
 
 TUNE, VALIDATION, HOLDOUT = "tune", "validation", "holdout"
 _LOOKS = {TUNE: POINT, VALIDATION: "#5f8fb0", HOLDOUT: ACCENT}
@@ -40,16 +40,16 @@ class Day:
     drawdown: float
 
 
-def find_days(recorded: Recorded) -> list[Day]:
+def find_days(recorded: RecordedSession) -> list[Day]:
     """Return the days of the best iteration in the order of time; none where its objective tells no daily profits."""
     best = recorded.best
-    if best is None or not best.get("daily"):
+    if best is None or not best.daily:
         return []
     split = recorded.tuning.get("objective", {}).get("split") or {}
     parts = dict.fromkeys((date for fold in split.get("folds", ()) for date in fold), VALIDATION)
     held_out = held_out_days(recorded)
     parts |= dict.fromkeys(held_out, HOLDOUT)
-    earned = sorted({**best["daily"], **held_out}.items())
+    earned = sorted({**best.daily, **held_out}.items())
     equity = list(accumulate(pnl for _, pnl in earned))
     peaks = accumulate(equity, max, initial=0.0)
     next(peaks)
@@ -59,16 +59,16 @@ def find_days(recorded: Recorded) -> list[Day]:
     ]
 
 
-def held_out_days(recorded: Recorded) -> Mapping[str, float]:
+def held_out_days(recorded: RecordedSession) -> Mapping[str, float]:
     """Return what the best earned on each held-out day; empty where nobody has had it scored there."""
     best, scored = recorded.best, (recorded.holdout or {}).get("results", ())
     for each in scored:
-        if best is not None and each["g"] == best["g"]:
+        if best is not None and each["g"] == best.g:
             return dict(each.get("daily") or {})
     return {}
 
 
-def currency(recorded: Recorded) -> str:
+def currency(recorded: RecordedSession) -> str:
     """Return the name of the money, in capitals; empty where the objective has none."""
     return str(recorded.tuning.get("objective", {}).get("quote_currency") or "").upper()
 

@@ -11,12 +11,12 @@ from tuning_worker.reporting.values import counted, length, moment
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tuning_worker.reporting.recorded import Recorded
+    from tuning_worker.recorded import RecordedSession, Trial
 
 
-def session_facts(recorded: Recorded) -> list[tuple[str, str]]:
+def session_facts(recorded: RecordedSession) -> list[tuple[str, str]]:
     """Return what was run: mode, search, times, data, versions, hashes."""
-    record = recorded.session
+    record = recorded.fields
     goals = ", ".join(f"{direction} {metric}" for metric, direction in recorded.objectives.items())
     facts = [
         ("mode", _mode(record.get("mode", ""))),
@@ -38,14 +38,14 @@ def _mode(mode: str) -> str:
     return "paper: a recorded market, simulated orders" if mode == "paper" else mode
 
 
-def _iterations(recorded: Recorded) -> str:
-    total = recorded.session.get("total_iterations") or "unknown"
+def _iterations(recorded: RecordedSession) -> str:
+    total = recorded.fields.get("total_iterations") or "unknown"
     counts = {"failed": len(recorded.failed), "pruned": len(recorded.pruned)}
     ends = "".join(f", {count:,} of them {name}" for name, count in counts.items() if count)
-    return f"{len(recorded.iterations):,} of {total} recorded{ends}"
+    return f"{len(recorded.trials):,} of {total} recorded{ends}"
 
 
-def _workers(recorded: Recorded) -> str:
+def _workers(recorded: RecordedSession) -> str:
     hosts = sorted({each["host"] for each in recorded.jobs if each.get("host")})
     ends = Counter(each["status"] for each in recorded.jobs)
     ended = ", ".join(f"{count} {status}" for status, count in sorted(ends.items()))
@@ -95,10 +95,10 @@ def _named(pairs: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in pairs.items())
 
 
-def group_failures(failed: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+def group_failures(failed: Sequence[Trial]) -> list[tuple[str, list[Trial]]]:
     """Return the failed iterations by their kind, the most frequent first."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[Trial]] = {}
     for each in failed:
-        kind = each.get("kind") or str(each.get("reason") or "").partition(":")[0] or "unknown"
+        kind = each.kind or (each.reason or "").partition(":")[0] or "unknown"
         groups.setdefault(kind, []).append(each)
     return sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from tuning_worker.reporting.recorded import Recorded
+    from tuning_worker.recorded import RecordedSession, Trial
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,17 @@ class Scale:
             return float(self.choices.index(_text(value)))
         return math.log10(value) if self.log else float(value)
 
-    def positions(self, iterations: Sequence[Mapping[str, Any]]) -> list[float | None]:
+    def positions(self, iterations: Sequence[Trial]) -> list[float | None]:
         """Return where each iteration's value is."""
-        return [self.position(each["params"].get(self.name)) for each in iterations]
+        return [self.position(each.params.get(self.name)) for each in iterations]
 
 
-def make_scales(recorded: Recorded) -> list[Scale]:
+def make_scales(recorded: RecordedSession) -> list[Scale]:
     """Return the scale of each parameter that any iteration has, as wide as the search space says."""
     space = recorded.tuning.get("search_space", {})
     scales = []
     for name in recorded.parameters:
-        values = [value for each in recorded.iterations if (value := each["params"].get(name)) is not None]
+        values = [value for each in recorded.trials if (value := each.params.get(name)) is not None]
         if values:
             scales.append(_scale(name, space.get(name), values))
     return scales

@@ -10,9 +10,8 @@ from tuning_worker.reporting.values import MISSING, number, share
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tuning_worker.reporting.recorded import Recorded
+    from tuning_worker.recorded import RecordedSession, Trial
 
-    Iteration = Mapping[str, Any]
 
 _EXAMPLES = 3
 _KINDS = 20
@@ -30,12 +29,12 @@ def stat(name: str, figure: str, about: str = "", tone: str = "") -> Html:
               class_="card")  # fmt: skip
 
 
-def top_table(recorded: Recorded, top: int) -> Html:
+def top_table(recorded: RecordedSession, top: int) -> Html:
     """Write the best iterations with all their parameters and metrics; with several objectives the front first."""
-    on_front = {each["g"] for each in recorded.front}
-    ranked = [*recorded.front, *(each for each in recorded.ranked if each["g"] not in on_front)][:top]
+    on_front = {each.g for each in recorded.front}
+    ranked = [*recorded.front, *(each for each in recorded.ranked if each.g not in on_front)][:top]
     groups = {"params": recorded.parameters, "metrics": recorded.metrics}
-    shown = {group: [name for name in names if any(each[group].get(name) is not None for each in ranked)]
+    shown = {group: [name for name in names if any(getattr(each, group).get(name) is not None for each in ranked)]
              for group, names in groups.items()}  # fmt: skip
     spans = [el("th", "", colspan=4)] + [
         el("th", title, colspan=len(shown[group]), class_="group")
@@ -48,20 +47,20 @@ def top_table(recorded: Recorded, top: int) -> Html:
     return _scrolled(el("thead", el("tr", *spans), el("tr", *heads)), el("tbody", *rows))
 
 
-def _row(place: int, each: Iteration, shown: Mapping[str, Sequence[str]], on_front: set[int]) -> Html:
-    cells = [el("td", f"{place}"), el("td", each["worker_id"], class_="text")]
-    cells += [el("td", f"{each['iteration']}"), el("td", f"{each['g']}")]
-    cells += [el("td", number(each[group].get(name))) for group, names in shown.items() for name in names]
-    is_best = each["g"] in on_front if on_front else place == 1
+def _row(place: int, each: Trial, shown: Mapping[str, Sequence[str]], on_front: set[int]) -> Html:
+    cells = [el("td", f"{place}"), el("td", each.worker_id, class_="text")]
+    cells += [el("td", f"{each.iteration}"), el("td", f"{each.g}")]
+    cells += [el("td", number(getattr(each, group).get(name))) for group, names in shown.items() for name in names]
+    is_best = each.g in on_front if on_front else place == 1
     return el("tr", *cells, **({"class_": "best"} if is_best else {}))
 
 
-def failures_table(groups: Sequence[tuple[str, Sequence[Iteration]]], total: int) -> Html:
+def failures_table(groups: Sequence[tuple[str, Sequence[Trial]]], total: int) -> Html:
     """Write how often iterations failed in which way, with the first few of each."""
     rows = []
     for kind, failed in groups[:_KINDS]:
-        told = list(dict.fromkeys(str(each.get("reason") or MISSING) for each in failed))[:_EXAMPLES]
-        places = ", ".join(f"{each['worker_id']}:{each['iteration']}" for each in failed[:_EXAMPLES])
+        told = list(dict.fromkeys(each.reason or MISSING for each in failed))[:_EXAMPLES]
+        places = ", ".join(f"{each.worker_id}:{each.iteration}" for each in failed[:_EXAMPLES])
         rows.append(
             el(
                 "tr",
