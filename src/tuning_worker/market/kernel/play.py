@@ -218,22 +218,32 @@ def glide(  # noqa: PLR0915 - one loop, with all that it needs in registers
 ) -> int:
     """Do the work of `skim`, from `tape.bids` and `tape.asks` on.
 
-    Made for speed: it does not look at the time, and has no division (an edge is compared as two products, with a
-    margin for rounding, and `step` has the last word). What each feed quotes is kept in memory, where storing it needs
-    no branch that the processor would guess wrong, and indexes are unsigned, which numba does not check for -1.
+    Made for speed: it does not look at the time, and has no division (an edge is compared as a difference of products,
+    with a margin for rounding, and `step` has the last word). What each venue quotes is kept in memory, where storing
+    it needs no branch that the processor would guess wrong; what the rate enters into changes only with the rate, and
+    is kept in registers. One comparison serves both directions. Indexes are unsigned: numba does not check them for -1.
     """
     feed, all_bids, all_asks, bids, asks = tape.feed, tape.cells[BID], tape.cells[ASK], tape.bids, tape.asks
-    at_a, at_b, at_rate, one = np.uint64(A), np.uint64(B), np.uint64(RATE), np.uint64(1)
-    which_feed, more = np.uint8(A | B | RATE), np.uint8(MORE)
+    at_a, at_b, one = np.uint64(A), np.uint64(B), np.uint64(1)
+    which_feed, more, seldom = np.uint8(A | B | RATE), np.uint8(MORE), np.uint8(RATE | MORE)
     least_a, least_b = least_a * (1 - 1e-12), least_b * (1 - 1e-12)
     gets_a, gets_b, less_a, less_b = rules.gets[A], rules.gets[B], rules.less[A], rules.less[B]
-    pays_a, pays_b, more_a, more_b = rules.pays[A], rules.pays[B], rules.more[A], rules.more[B]
+    pays_a, more_a = rules.pays[A] * least_a, (rules.more[A] * least_a if rules.more[A] > 0 else 0.0)
+    pays_b, more_b = rules.pays[B] * least_b, (rules.more[B] * least_b if rules.more[B] > 0 else 0.0)
     # What `worth` says, less what is unclaimed, as a sum over the bids: to rounding the same.
     cash_a = account.cash[A] - account.coins[A] * less_a - account.unclaimed
     cash_b = account.cash[B] - account.coins[B] * less_b
     coins_a, coins_b = account.coins[A] * gets_a, account.coins[B] * gets_b
-    stop = np.uint64(RATE if rules.max_fx_jump < np.inf else MORE)  # a rate is looked at where its jumps matter
+    jumps_matter = rules.max_fx_jump < np.inf
     pnl, peak, drawdown, lowest = account.pnl, account.peak, account.drawdown, account.pnl
+    bid, ask = bids[RATE], asks[RATE]
+    gets_b_rated, base_a, cash, coins_b_rated = (
+        gets_b * bid,
+        less_b * bid + more_a,
+        cash_a + cash_b * bid,
+        coins_b * bid,
+    )
+    pays_b_rated, base_b = pays_b * ask, more_b * ask + less_a
     i, end = np.uint64(first), np.uint64(last)
     begin = i
     while i < end:
@@ -241,14 +251,20 @@ def glide(  # noqa: PLR0915 - one loop, with all that it needs in registers
         own = np.uint64(which & which_feed)
         bids[own], asks[own] = bid, ask
         i += one
-        if which & more:
-            continue
-        bid_a, bid_b, rate = bids[at_a], bids[at_b], bids[at_rate]
-        got_a, got_b = bid_a * gets_a - less_a, bid_b * gets_b - less_b
-        paid_a, paid_b = asks[at_a] * pays_a + more_a, asks[at_b] * pays_b + more_b
-        if (got_b * rate >= paid_a * least_a) | (got_a >= paid_b * (asks[at_rate] * least_b)) | (own == stop):
+        if which & seldom:
+            if which & more:
+                continue
+            if jumps_matter:  # then each rate is looked at
+                break
+            gets_b_rated, base_a = gets_b * bid, less_b * bid + more_a
+            pays_b_rated, base_b = pays_b * ask, more_b * ask + less_a
+            cash, coins_b_rated = cash_a + cash_b * bid, coins_b * bid
+        bid_a, bid_b = bids[at_a], bids[at_b]
+        over_a = (bid_b * gets_b_rated - base_a) - asks[at_a] * pays_a
+        over_b = (bid_a * gets_a - base_b) - asks[at_b] * pays_b_rated
+        if max(over_a, over_b) >= 0:
             break
-        pnl = (cash_a + coins_a * bid_a) + (cash_b + coins_b * bid_b) * rate
+        pnl = (cash + coins_a * bid_a) + coins_b_rated * bid_b
         fall = peak - pnl
         peak = max(peak, pnl)
         drawdown = max(drawdown, fall)
