@@ -124,9 +124,13 @@ def _split(config: TuningConfig, base: Path, document: Document) -> Split | None
             raise SpecError(
                 (document.problem(where, f"the objective {kind} does not say which days it has: leave evaluation out"),)
             )
-        return split_days(days, config.evaluation)
+        split = split_days(days, config.evaluation)
     except SplitError as error:
         raise SpecError((document.problem((*where, error.field), str(error)),)) from error
+    wrong = config.objective.check_days(base, split.parts)
+    if wrong:
+        raise SpecError(tuple(document.problem((*where, field), why) for field, why in wrong.items()))
+    return split
 
 
 def _folded(config: TuningConfig, base: Path, split: Split | None, document: Document) -> Mapping[str, Any]:

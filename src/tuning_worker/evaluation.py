@@ -105,6 +105,12 @@ class Split(BaseModel):
         return tuple(day for fold in self.folds for day in fold)
 
     @property
+    def parts(self) -> dict[str, tuple[date, ...]]:
+        """The days that are evaluated on by themselves, by the field of `Evaluation` that asks for them."""
+        parts = {"tune": self.tune, "folds": self.validation, "holdout": self.holdout}
+        return {field: days for field, days in parts.items() if days}
+
+    @property
     def is_forward(self) -> bool:
         """Whether all that is validated comes after all that is tuned on; days that are named need not."""
         return not self.folds or max(self.tune) < min(self.validation)

@@ -153,7 +153,12 @@ class Evaluator:
             started = time.perf_counter()
             request = {"params": dict(params), "environment": identity.environment(), "bars": list(bars)}
             answer = self._ask(child, request, self._timeout)
-            return Evaluation(**answer)
+            try:
+                return Evaluation(**answer)
+            except TypeError:  # the objective has answered in the child's place, and goes on
+                self._child = None
+                child.kill()
+                raise _failure(BadReply(), None) from None
         except EvaluationFailed as failure:
             seconds = time.perf_counter() - started
             return Evaluation("FAILED", None, failure.metrics, failure.kind, failure.message, failure.detail, seconds)

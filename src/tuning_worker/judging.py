@@ -126,7 +126,7 @@ def _judge_days(found: Judgement, session: RecordedSession, ranked: Sequence[Tri
             "the best's days are all alike, or there is but one: it has no Sharpe ratio",
         ),
         "overfitting": (
-            probability_of_overfitting(matrix),
+            probability_of_overfitting(matrix, by_profit=session.metric not in _BY_SHARPE),
             f"{len(tune)} days are too few, it takes {FEWEST_DAYS}"
             if len(tune) < FEWEST_DAYS
             else "on these days all candidates did the same",

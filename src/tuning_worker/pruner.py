@@ -3,9 +3,9 @@
 An iteration's *bars* are settled when it begins, from the iterations that its worker knows to be finished. So how an
 iteration ends follows from its parameters, its bars and the data, and not from what happens meanwhile.
 
-The rule is that of Optuna's `PercentilePruner` (https://optuna.readthedocs.io), at 50 % its `MedianPruner`, but for
-what became of those pruned before: here each counts as one that did worse. Were they left out, only the better ones
-would be compared with, and the bars would rise by themselves.
+The rule is like that of Optuna's `PercentilePruner` (at 50 % its `MedianPruner`, https://optuna.readthedocs.io) but for
+two things. What was pruned before counts as worse: left out, only the better ones would be compared with, and the bars
+would rise by themselves. And it is the value after a fold that counts, not the best one up to there: it is a total.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Direction: TypeAlias = Literal["maximize", "minimize"]
 
-MAX_FOLDS: Final = 1000
+MAX_FOLDS: Final = 100
 _MAX_STARTUP: Final = 1_000_000
 
 

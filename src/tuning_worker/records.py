@@ -12,10 +12,11 @@ from orchestrator.domain.iteration import IterationStatus
 from orchestrator.domain.plan import global_index, worker_name
 from orchestrator.errors import StateError
 from orchestrator.store import calls
-from orchestrator.store.calls import Place
-from tuning_worker.csvfile import DiskFullError, filled
+from orchestrator.store.calls import Place, Taken
+from tuning_worker.csvfile import DiskFullError
 from tuning_worker.evaluator import Evaluation
 from tuning_worker.reproduction import differing
+from tuning_worker.rownote import filled
 from tuning_worker.rows import flat, named, number_of, parse_point, row_of, text_of, written
 
 if TYPE_CHECKING:
@@ -85,11 +86,15 @@ class Records:
             StateError: the CSV holds rows of an earlier session of the same name.
         """
         stored = self._stored()
-        if self._csv.rows and not stored:  # an iteration's parameters are in the store before its row is written
+        # An iteration's parameters are in the store before its row is written. Only a store that lost its last second
+        # to a power failure has forgotten them, and then the rows are known to be this job's.
+        if self._csv.rows and not stored and self._csv.note.owner != self._share.job_id:
             raise StateError(
                 f"{self._csv.path} holds rows of an earlier session {self._share.session_id}: "
                 "move it away, or choose another base_output_csv"
             )
+        if self._csv.note.owner != self._share.job_id:
+            self._csv.note.begin(self._share.job_id)
         for iteration, row in sorted(self._csv.rows.items()):
             known = stored.get(iteration, {})
             # A row that was committed and is not recorded now is one that `orch retry` took back.
@@ -184,9 +189,9 @@ class Records:
             return str(error)
         return ""
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """All is recorded: nothing need be kept for a worker that comes after this one."""
-        self._csv.forget_note()
+        self._csv.note.remove()
 
     def _fields(self, iteration: int, outcome: Evaluation) -> dict[str, object]:
         """Return the fields of an iteration's hash but for its parameters and metrics."""
@@ -211,8 +216,9 @@ class Records:
     def _origin(self) -> dict[str, object]:
         """Return where an iteration is evaluated, and by which versions where they are not the session's."""
         others = differing(self._share.versions)
-        versions = {"versions": json.dumps(others)} if others else {}
-        return {"attempt": self._share.attempt, "host": socket.gethostname(), **versions}
+        # Written also where it is empty: an attempt before this one may have had others.
+        versions = json.dumps(others) if others else ""
+        return {"attempt": self._share.attempt, "host": socket.gethostname(), "versions": versions}
 
     def _commit_row(self, iteration: int, row: Row, known: Mapping[str, str]) -> None:
         """Commit what a worker wrote to its CSV and could not commit any more; `known` is its record in the store."""
@@ -220,16 +226,21 @@ class Records:
         try:
             stored = known.get("params")
             params = json.loads(stored) if stored else parse_point(self._space, named(row, "params_"))
-            note = self._csv.find_note(row) or self._told_by(iteration, row)
+            note = self._csv.note.find(row) or self._told_by(iteration, row)
             value = number_of(row["value"])
         except ValueError as error:
             raise StateError(f"{self._csv.path}: the row of iteration {iteration} is damaged: {error}") from error
-        fields = {
-            **note["fields"],
-            "params": calls.dumps(params),
-            **{f"params_{name}": given for name, given in params.items()},
-        }
-        self._commit(iteration, fields, status, params, value, note["metrics"])
+        if not stored:
+            self._begin_recovered(iteration, params)
+        self._commit(iteration, note["fields"], status, params, value, note["metrics"])
+
+    def _begin_recovered(self, iteration: int, params: Params) -> None:
+        """Let the store know again what it has lost: the parameters of a row, and that their point is claimed."""
+        place = self.place(iteration)
+        for point in (self._space.point_key(params), ""):  # another iteration may have claimed it meanwhile
+            call = calls.begin(self._store.keys, place, dict(params), point, self._identity(place))
+            if not isinstance(self._store.do(call), Taken):
+                return
 
     def _told_by(self, iteration: int, row: Row) -> dict[str, Any]:
         """Return what a row tells whose note is lost."""

@@ -104,9 +104,8 @@ class Worker:
         stored = self.records.reconcile()
         self.kinds = [_kind(record.get("kind")) for _, record in sorted(stored.items())[:_BROKEN_AFTER]]
         self.say("worker.started", attempt=share.attempt, iterations=share.iterations, recorded=len(stored))
-        with Evaluator(
-            config.objective.model_dump(mode="json"), share.base, timeout=share.spec.iteration_timeout
-        ) as evaluator:
+        objective = config.objective.model_dump(mode="json")
+        with csv, Evaluator(objective, share.base, timeout=share.spec.iteration_timeout) as evaluator:
             return self._work(evaluator, set(stored))
 
     def _work(self, evaluator: Evaluator, recorded: set[int]) -> WorkerExit:
@@ -128,7 +127,7 @@ class Worker:
                     continue
         self._settle()
         self._broken()
-        self.records.close()
+        self.records.finish()
         self.say("worker.finished", iterations=self.share.iterations)
         return WorkerExit.DONE
 

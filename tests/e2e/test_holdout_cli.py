@@ -128,7 +128,8 @@ def test_plan_shows_the_days_of_each_part(finished: Cli) -> None:
     shown = finished("plan", "session.yaml").out
     assert "tune       8 days, 2026-01-03 to 2026-01-10\n" in shown
     assert "fold 1     1 day, 2026-01-12\n" in shown
-    assert "holdout    2 days, 2026-01-01 to 2026-01-16\n" in shown
+    assert "fold 2     2 days, 2026-01-13 to 2026-01-14\n" in shown
+    assert "holdout    2 days, 2026-01-01, 2026-01-16\n" in shown  # a stretch is what follows each other
     assert finished("plan", "session.yaml", "-o", "json").json["notes"][0] == (
         "the holdout is not the last part: 2026-01-01 comes before days that are tuned or validated on, "
         "so it does not show what comes after them"

@@ -45,6 +45,7 @@ def build():
 
 if what == "full":
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    sys.dont_write_bytecode = True
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 print("ready", flush=True)
 sys.stdin.readline()
@@ -166,6 +167,13 @@ def test_beyond_the_limit_the_one_not_used_for_longest_goes(tmp_path: Path, monk
 def test_without_a_folder_it_is_made_in_memory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert shared("here", ["key"], market, folder=tmp_path / "file" / "cache").source == "made"
+
+
+def test_a_user_without_a_home_has_it_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31)  # nobody's
+    assert shared("here", ["key"], market).source == "made"
 
 
 def test_the_engine_takes_mapped_arrays_as_they_are_without_compiling_again(tmp_path: Path) -> None:

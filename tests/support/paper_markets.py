@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+import os
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
 
-from tuning_worker.market.data import Market, Quotes, merge
+from tuning_worker.market.data import DAY_NS, EPOCH, MORE, Market, Quotes, merge
 from tuning_worker.market.parameters import Strategy
 from tuning_worker.market.rows import make_market
 from tuning_worker.market.run import Transfers, Venue
 from tuning_worker.market.source import MarketDataError
 
 DAY_MS = 86_400_000
+seeds = st.integers(min_value=0, max_value=2**63)
+thorough = settings(max_examples=int(os.environ.get("ORCH_ENGINE_EXAMPLES", "300")), deadline=None)
 Case = tuple[Market, tuple[Venue, Venue], Strategy, Transfers]
 
 
@@ -85,6 +91,25 @@ def feeds(rng: random.Random) -> Market:
         return feeds(rng)
     market = merge(first[0], first[1], first[2] if len(first[2].local) else None, breaks=breaks)
     return market if opens(market) else feeds(rng)
+
+
+def until(market: Market, last: int) -> Market:
+    """The market played up to an event, the last of a moment; what comes later is in the arrays still."""
+    pieces = [[begin, min(end, last + 1), skipped] for begin, end, skipped in market.stretches if begin <= last]
+    days = tuple(day for day in market.days if day.toordinal() - EPOCH <= market.local[last] // DAY_NS)
+    return replace(market, stretches=np.array(pieces, dtype=np.int64), days=days)
+
+
+def moments(market: Market) -> list[int]:
+    """The last event of each moment."""
+    stretches = market.stretches.tolist()
+    return [event for begin, end, _ in stretches for event in range(begin, end) if not market.feed[event] & MORE]
+
+
+def fixed(array: np.ndarray) -> np.ndarray:
+    """Arrays that can be written to would have the engine compiled a second time."""
+    array.flags.writeable = False
+    return array
 
 
 def opens(market: Market) -> bool:

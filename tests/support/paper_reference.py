@@ -299,15 +299,16 @@ class Reference:
     def wish(self, now: int) -> tuple[str, int, float]:
         """What is wanted, where to buy, and the least edge of what is bought deeper in the books."""
         gains = [self.best_gain(0), self.best_gain(1)]
-        back = 1 if self.sign > 0 else 0
-        best = 0 if gains[0] >= gains[1] else 1
-        if self.sign and now - self.opened > self.strategy.max_holding_ms * MS:
-            return "exit", back, -math.inf
+        back, best = 1 if self.sign > 0 else 0, 0 if gains[0] >= gains[1] else 1
+        too_old = now - self.opened > self.strategy.max_holding_ms * MS
+        least_back = -math.inf if too_old else min(self.entry_from, self.exit_from)
+        leave = self.sign != 0 and gains[back] >= least_back
+        can_leave = abs(self.position) * self.mid(0) >= self.strategy.min_order
+        if leave and can_leave:
+            return "exit", back, least_back
         if gains[best] >= self.entry_from:
             return "entry", best, self.entry_from
-        if self.sign and gains[back] >= self.exit_from:
-            return "exit", back, self.exit_from
-        return "", 0, 0.0
+        return ("exit", back, least_back) if leave else ("", 0, 0.0)
 
     def forbidden(self, now: int) -> str:
         strategy, day = self.strategy, now // DAY
@@ -378,9 +379,9 @@ class Reference:
         if not self.strategy.mean_window_ms or self.next_sample is None:
             return
         value = self.mid(0) / (self.mid(1) * (self.rate[0] + self.rate[1]) / 2) - 1
-        while self.next_sample < now:
-            self.samples.append(value)
-            self.next_sample += every
+        due = len(range(self.next_sample, now, every))
+        self.samples += [value] * min(due, SAMPLES)
+        self.next_sample += due * every
         if len(self.samples) >= SAMPLES:
             window = self.samples[-SAMPLES:]
             deviation = statistics.stdev(window)

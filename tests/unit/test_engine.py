@@ -276,8 +276,15 @@ def test_money_is_kept_back_for_the_fee_and_the_tolerance() -> None:
 
 def test_the_position_stays_within_its_limit_and_may_come_back() -> None:
     run = play(market(B_DEAR, B_DEAR, B_DEAR, A_DEAR, A_DEAR, A_DEAR, A_DEAR), max_position=150.0)
-    assert [order.quantity for order in run.order_log] == [1.0, 0.5, 1.0, 1.0, 1.0]
-    assert rejections(run) == {"position_limit": 2}
+    assert [(order.kind, order.quantity) for order in run.order_log] == [
+        ("entry", 1.0),
+        ("entry", 0.5),
+        ("exit", 1.0),
+        ("exit", 0.5),
+        ("entry", 1.0),
+        ("entry", 0.5),
+    ]
+    assert rejections(run) == {"position_limit": 1}
 
 
 def test_an_order_below_the_minimum_is_not_sent() -> None:
@@ -310,6 +317,23 @@ def test_an_exit_takes_no_more_than_the_position() -> None:
     run = play(market(B_DEAR, LEVEL, LEVEL, LEVEL), order_size=200.0, max_position=100.0, exit_edge=-1.0)
     assert [(order.kind, order.quantity) for order in run.order_log] == [("entry", 1.0), ("exit", 1.0)]
     assert run.coins == (0, 0)
+
+
+def test_an_exit_goes_before_an_entry() -> None:
+    run = play(market(*[LEVEL] * 4), min_edge=-0.1, exit_edge=-0.1)
+    assert [order.kind for order in run.order_log] == ["entry", "exit", "entry", "exit"]
+
+
+def test_a_rest_too_small_to_be_sold_is_taken_along_by_an_entry() -> None:
+    other = (99.0, 101.0, 95.5, 97.0)
+    quotes = market(B_DEAR, A_DEAR, other, **sizes(3, 9.0, ask_size_b=[9.0, 0.75, 9.0]))
+    once = play(quotes, min_order=50.0)
+    assert [(order.kind, order.quantity) for order in once.order_log] == [("entry", 1), ("exit", 0.75), ("entry", 1)]
+    assert once.coins == (-0.75, 0.75)
+    assert rejections(play(quotes, min_order=50.0, cooldown_ms=9000.0)) == {"cooldown": 1}
+    # As an exit it would have been too small, and that is what it is counted as where an entry does not pay.
+    poorer = market(B_DEAR, A_DEAR, (99.0, 101.0, 95.5, 98.0), **sizes(3, 9.0, ask_size_b=[9.0, 0.75, 9.0]))
+    assert rejections(play(poorer, min_order=50.0, min_edge=0.0197, exit_edge=0.01)) == {"too_small": 1}
 
 
 def test_the_other_position_is_traded_back_the_other_way() -> None:
@@ -530,6 +554,33 @@ def test_ticks_worsen_a_price_and_the_edge() -> None:
 
 
 # --- limits and breakers ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reason", "limit"),
+    [
+        ("cooldown", {"cooldown_ms": 9000.0}),
+        ("trade_limit", {"max_trades_per_hour": 1.0}),
+        ("notional_limit", {"max_daily_notional": 100.0}),
+        ("loss_limit", {"max_daily_loss": 1.0}),
+        ("losses", {"max_losses": 1.0}),
+        ("fx_jump", {"max_fx_jump": 0.002}),
+        ("stale", {"max_quote_age_ms": 500.0}),
+    ],
+)
+def test_a_limit_never_holds_a_position_back_however_well_the_trade_back_pays(
+    reason: str, limit: dict[str, float]
+) -> None:
+    late = replace(FREE, latency_ms=300)
+    worse = (99.0, 101.0, 100.0, 104.0)  # the entry loses
+    quotes = market(B_DEAR, worse, A_DEAR, A_DEAR, fx=[1.0, 1.0, 1.003, 1.003])
+    behind = np.where(quotes.local >= 2000 * MS, quotes.local - 600 * MS, quotes.local)  # the last two are known late
+    behind.flags.writeable = False
+    quotes = replace(quotes, exchange=behind)
+    run = play(quotes, late, late, tolerance=0.1, order_size=200.0, max_position=100.0, **limit)
+    assert [(order.event, order.kind, order.quantity) for order in run.order_log] == [(0, "entry", 1), (2, "exit", 1)]
+    assert (run.entries, run.exits, run.coins) == (1, 1, (0, 0))
+    assert rejections(run) == {reason: 1}  # the entry the other way, when the position is gone
 
 
 def test_so_many_trades_an_hour_and_no_more() -> None:

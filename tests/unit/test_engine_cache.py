@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ from tuning_worker.market import engine
 from tuning_worker.market.kernel import caching, play
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pytest
 
 TRIAL = """
@@ -25,6 +29,20 @@ with caching.one_at_a_time():
 print(sum(double.stats.cache_hits.values()), caching.FOLDER)
 """
 
+TWICE = "import runpy\nfor _ in range(2): runpy.run_path('{}/trial.py')"
+ENGINE = """
+from tuning_worker.market import engine
+from tuning_worker.market.kernel import play
+from tuning_worker.market.parameters import make_strategy
+from tuning_worker.market.rows import make_market
+from tuning_worker.market.run import Venue
+engine.warm_up()
+venue = Venue(fee=0.0, impact=0.0, latency_ms=0, quote=0.0, base=0.0)
+row = {name: [1.0] for name in ("ts", "bid_a", "ask_a", "bid_b", "ask_b")}
+run = engine.simulate(make_market(row), (venue, venue), make_strategy({}, "", 1.0))
+print(*(sum(counts.values()) for counts in (play.play.stats.cache_hits, play.play.stats.cache_misses)), run.net_pnl)
+"""
+
 
 def test_of_processes_that_start_together_one_compiles(tmp_path: Path) -> None:
     (tmp_path / "trial.py").write_text(TRIAL)
@@ -34,6 +52,22 @@ def test_of_processes_that_start_together_one_compiles(tmp_path: Path) -> None:
     told = [process.communicate()[0].split() for process in together]
     assert sorted(hits for hits, _ in told) == ["0", "1", "1"]
     assert {folder for _, folder in told} == {str(next((tmp_path / "cache").iterdir()))}
+
+
+def test_nobody_waits_for_ever_for_one_that_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caching, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(caching, "PATIENCE", timedelta(milliseconds=50))
+    entered = []
+    with caching.one_at_a_time():
+        thread = threading.Thread(target=lambda: entered.extend(_enter()), daemon=True)
+        thread.start()
+        thread.join(timeout=20)
+        assert entered == ["entered"]
+
+
+def _enter() -> Iterator[str]:
+    with caching.one_at_a_time():
+        yield "entered"
 
 
 def test_the_engine_is_kept_there() -> None:
@@ -56,14 +90,76 @@ def test_another_source_is_another_version(tmp_path: Path) -> None:
         before = caching.version_of(copy)
 
 
-def test_the_users_cache_is_the_default_and_what_cannot_be_written_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_users_cache_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert caching.cache_folder().parent == tmp_path / "orch" / "numba"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert caching.cache_folder().parent == tmp_path / ".cache" / "orch" / "numba"
+
+
+# --- where it cannot be kept -----------------------------------------------------------------------------------------
+
+# What fills the disk of one process only: no file of it may grow beyond this. Python ignores the signal, and would
+# leave half a .pyc behind.
+FULL = "import resource, sys; sys.dont_write_bytecode = True; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+
+
+def run(code: str, **environ: str) -> tuple[list[str], str]:
+    """Run Python code with no more environment than this; return the words it printed, and what it said."""
+    coverage = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, env=coverage | environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split(), done.stderr
+
+
+def test_without_a_place_for_it_each_process_compiles_for_itself_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "trial.py").write_text(TRIAL)
     (tmp_path / "file").touch()
-    assert caching.usable(tmp_path / "file" / "engine") is None
-    monkeypatch.setattr(caching, "FOLDER", None)
-    with caching.one_at_a_time():
-        pass
+    told, said = run(TWICE.format(tmp_path), HOME=str(tmp_path / "file"))
+    assert told == ["0", "None", "0", "None"]
+    place = its_folder(tmp_path / "file" / ".cache" / "orch" / "numba")
+    why = "the engine's machine code is not kept there (it cannot be written to): each process compiles for itself"
+    assert said == f"warning: {place}: {why}\n"
+
+
+def test_a_user_without_a_home_has_no_place_for_it(tmp_path: Path) -> None:
+    (tmp_path / "trial.py").write_text(TRIAL)
+    nobody = f"import os; os.getuid = lambda: 2**31; os.chdir({str(tmp_path)!r})\n"
+    told, said = run(nobody + TWICE.format(tmp_path))
+    assert told == ["0", "None", "0", "None"]
+    assert said.startswith("warning: ~/.cache/orch/numba/")
+    assert [each.name for each in tmp_path.iterdir()] == ["trial.py"]
+
+
+def test_a_full_disk_is_no_failure(tmp_path: Path) -> None:
+    told, said = run(FULL + ENGINE, NUMBA_CACHE_DIR=str(tmp_path))
+    assert told == ["0", "1", "0.0"]
+    (line,) = said.splitlines()
+    assert line.startswith(f"warning: {its_folder(tmp_path)}: the engine's machine code is not kept there (")
+    assert kept(tmp_path) == {}
+
+
+def test_the_engine_is_compiled_once_on_a_machine(tmp_path: Path) -> None:
+    assert run(ENGINE, NUMBA_CACHE_DIR=str(tmp_path)) == (["0", "1", "0.0"], "")
+    first = kept(tmp_path)
+    functions = {Path(name).name.split("-")[0] for name in first}
+    assert {"play.play", "play.glide", "decisions.wish", "legs.fill", "prices.worth"} <= functions
+    assert run(ENGINE, NUMBA_CACHE_DIR=str(tmp_path)) == (["1", "0", "0.0"], "")
+    assert kept(tmp_path) == first  # another process added nothing, and wrote nothing again
+    damaged = next(tmp_path.rglob("play.play-*.nbi"))
+    damaged.write_bytes(b"")
+    told, said = run(ENGINE, NUMBA_CACHE_DIR=str(tmp_path))
+    assert told == ["0", "1", "0.0"]
+    assert "(EOFError(" in said
+
+
+def kept(folder: Path) -> dict[str, int]:
+    """The files of machine code there, each with when it was written."""
+    return {str(file): file.stat().st_mtime_ns for file in folder.rglob("*.nb[ci]")}
+
+
+def its_folder(folder: Path) -> Path:
+    return folder / f"engine-{caching.version_of(caching.HERE)}"

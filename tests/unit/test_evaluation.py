@@ -227,6 +227,46 @@ def test_a_split_that_cannot_be_is_refused_at_its_place(
     assert problem["message"].startswith(complaint)
 
 
+@pytest.mark.parametrize(
+    ("section", "place", "field", "days"),
+    [
+        ("{holdout: 2d, purge: 0}", (9, 25), "holdout", "the 2 days from 2026-01-04 to 2026-01-05"),
+        ("{tune: 2d, purge: 0, holdout: 2d}", (9, 45), "holdout", "the 2 days from 2026-01-04 to 2026-01-05"),
+        ("{tune: [2026-01-01], holdout: [2026-01-03], purge: 0}", (9, 16), "folds", None),
+        ("{tune: 3d, purge: 0, holdout: 1d, folds: 1}", (9, 56), "folds", "2026-01-04"),
+        ("{tune: [2026-01-04], purge: 0, holdout: [2026-01-03]}", (9, 22), "tune", "2026-01-04"),
+    ],
+)
+def test_days_on_which_nothing_can_be_played_are_refused_at_submit(
+    folder: Path, section: str, place: tuple[int, int], field: str, days: str | None
+) -> None:
+    text = without_a_rate_at_the_weekend(folder)
+    found = checked(folder, f"{text}  evaluation: {section}\n")["problems"]
+    if days is None:
+        assert found == []
+        return
+    problem = next(each for each in found if each["path"][-1] == field)
+    assert ((problem["line"], problem["column"]), problem["path"]) == (place, ("tuning", "evaluation", field))
+    why = "venue A, venue B and the rate are never all quoted in one stretch there, so nothing can be traded"
+    assert problem["message"].startswith(f"{days}: {why}: choose other days")
+
+
+def test_days_on_which_nothing_can_be_played_are_refused_without_a_split_too(folder: Path) -> None:
+    text = without_a_rate_at_the_weekend(folder)
+    assert checked(folder, text)["problems"] == []
+    (problem,) = checked(folder, f"{text}    from_day: 2026-01-04\n")["problems"]
+    assert problem["path"] == ("tuning", "objective")
+    assert problem["message"].startswith("the 2 days from 2026-01-04 to 2026-01-05: venue A, venue B and the rate")
+
+
+def without_a_rate_at_the_weekend(folder: Path) -> str:
+    """A tuning config on a file for each feed, of five days of which the last two have no rate."""
+    quotes = [f"{1_767_225_600_000 + row * 21_600_000},100,101\n" for row in range(20)]
+    for name, rows in (("a", quotes), ("b", quotes), ("fx", quotes[:12])):
+        (folder / f"{name}.csv").write_text("".join(["local_ts,bid,ask\n", *rows]))
+    return TUNING.replace("quotes.csv", "{venue_a: a.csv, venue_b: b.csv, fx: fx.csv}")
+
+
 @pytest.mark.parametrize("held", [0, 2, 4])  # the first day: not even the prices of the initial inventory are from it
 def test_what_stands_on_a_held_out_day_changes_no_result(folder: Path, held: int) -> None:
     tune, *between = [day for day in range(5) if day != held]

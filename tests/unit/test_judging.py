@@ -65,6 +65,22 @@ def traded(count: int = 12, skill: float = 0.0) -> list[dict[str, Any]]:
     return [iteration(g, sum(daily[day] for day in TUNE), daily) for g, daily in enumerate(dailies)]
 
 
+def test_points_that_were_pruned_were_tried_too() -> None:
+    recorded = traded(skill=5.0)
+    full = judge(session(recorded))
+    pruned = [{**iteration(20 + n, None), "status": "PRUNED", "intermediate": [1.0]} for n in range(3)]
+    pruned.append({**pruned[0], "g": 30})  # the same point again
+    pruned.append({**pruned[0], "g": 31, "params": recorded[0]["params"]})  # one that has a value, too
+    found = judge(session([*recorded, *pruned, iteration(32, None)]))
+    assert (found.tried, found.pruned, found.best_g) == (15, 3, 5)
+    assert (found.as_json()["tried"], found.as_json()["pruned"]) == (15, 3)
+    assert found.deflated_sharpe is not None
+    assert full.deflated_sharpe is not None
+    assert (found.deflated_sharpe.trials, full.deflated_sharpe.trials) == (15, 12)
+    assert found.deflated_sharpe.deflated < full.deflated_sharpe.deflated  # of so many tries, more is luck
+    assert found.overfitting == full.overfitting
+
+
 def test_a_session_with_folds_is_judged_in_full() -> None:
     found = judge(session(traded(skill=5.0)))
     assert (found.tried, found.best_g, found.tune_days, found.missing) == (12, 5, 12, {})

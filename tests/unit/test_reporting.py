@@ -221,6 +221,26 @@ def test_the_page_says_what_was_run_and_what_failed(make: Make):
     assert "not recorded" in made.said  # the versions
 
 
+def test_the_page_and_the_files_show_what_was_pruned(make: Make):
+    recorded = iterations(60)
+    why = "net_pnl was 1 after fold 2, and the best 9 of 18 iterations before had 2 or more"
+    for place in (20, 30):
+        recorded[place] |= {"status": "PRUNED", "value": None, "metrics": {}, "reason": why}
+        recorded[place] |= {"intermediate": [0.1, None], "bars": "[null, [2.0, 9, 18]]"}
+    failed = sum(each["status"] == "FAILED" for each in recorded)
+    made = page(make("report", lines(session(), recorded), "x.html"))
+    assert f"60 of 100 recorded, {failed} of them failed, 2 of them pruned" in made.said
+    assert "stopped half-way as hopeless" in made.said
+    assert "2 of them, which were pruned, no more is known" in made.said
+    traces = {trace.get("name"): trace for trace in json.loads(made.data["figures"])["history"]["data"]}
+    assert len(traces["pruned"]["x"]) == 2
+    assert "net_pnl was 1 after fold 2" in json.dumps(traces["pruned"])
+    rows = csv_rows(make("export", lines(session(), recorded), "x.csv", "--format", "csv"))
+    assert [row["intermediate"] for row in rows[19:22]] == ["", "[0.1, null]", ""]
+    table = parquet.read_table(make("export", lines(session(), recorded), "x.parquet", "--format", "parquet"))
+    assert table["intermediate"].to_pylist()[20] == [0.1, None]
+
+
 def test_the_page_says_by_what_the_results_can_be_had_again(make: Make):
     kept = {"versions": {"orch": "0.1.0", "python": "3.11"}, "host": "box", "config_sha256": "ef" * 32}
     said = page(make("report", lines(session(reproduction=json.dumps(kept))), "x.html")).said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import date, timedelta
+from itertools import combinations
 from statistics import fmean
 
 import numpy as np
@@ -180,15 +181,44 @@ def test_many_candidates_are_taken_in_portions(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_choice_among_those_that_hardly_trade_is_no_skill() -> None:
-    """Three never trade, one loses a day: the best is any of the three, on every way, and none is better for it."""
+    """Three never trade, one loses a day: the best is any of the three, or of all where the loss is out of sample."""
     daily = np.zeros((8, 4))
     daily[2, 1] = -1
     found = probability_of_overfitting(daily)
     assert found is not None
     assert set(found.in_sample) == {0}
     assert (found.slope, found.intercept) == (None, None)
-    assert found.loss_probability == 0
-    assert found.probability == 0.5  # level with all where the loss is in sample, above the loser where it is not
+    assert found.loss_probability == 0.5 / 4  # it is one of four, on half of the ways
+    assert found.probability == 0.5 + 0.5 / 4  # level with all where the loss is in sample
+    assert set(found.logits) == {0.0}  # all of them are the choice, and their mean rank is the median
+
+
+@pytest.mark.parametrize("by_profit", [False, True])
+def test_the_order_of_the_candidates_says_nothing(by_profit: bool) -> None:  # noqa: FBT001
+    """Forty with one trade each: all of one half's have the same Sharpe ratio there, but for how it was summed."""
+    noise = np.random.default_rng(4)
+    daily = np.zeros((12, 40))
+    daily[noise.integers(0, 12, 40), np.arange(40)] = noise.normal(size=40) * 10.0 ** noise.integers(-3, 4, 40)
+    found = probability_of_overfitting(daily, by_profit=by_profit)
+    shuffled = probability_of_overfitting(daily[:, ::-1].copy(), by_profit=by_profit)
+    assert found is not None
+    assert shuffled is not None
+    assert shuffled.probability == pytest.approx(found.probability, abs=1e-12)
+    assert shuffled.loss_probability == pytest.approx(found.loss_probability, abs=1e-12)
+    assert shuffled.logits == pytest.approx(found.logits, abs=1e-9)
+
+
+def test_where_profit_is_tuned_the_choice_is_by_profit() -> None:
+    """One earns a hundred on half of the days, the other one a steady unit: more profit, and the lower ratio."""
+    daily = np.array([[100.0 + day, 1.0 + day / 1000] if day % 2 else [-50.0, 1.0 + day / 1000] for day in range(8)])
+    by_ratio, by_profit = (probability_of_overfitting(daily, by_profit=each) for each in (False, True))
+    assert by_ratio is not None
+    assert by_profit is not None
+    assert by_ratio.probability == by_ratio.loss_probability == 0
+    ways = [sum(chosen) for chosen in combinations([day % 2 for day in range(8)], 4)]  # good days in sample
+    earns = [100 * good - 50 * (4 - good) > 4 for good in range(5)]
+    assert by_profit.probability == np.mean([earns[good] != earns[4 - good] for good in ways])
+    assert by_profit.in_sample[0] == pytest.approx((101 + 103 - 100) / 4)
 
 
 def test_where_all_do_the_same_there_is_no_choice() -> None:

@@ -24,7 +24,7 @@ def holdout(session: Session, top: Top = 1, env: Env = None, output: Output = Fo
     """Score the best points of a finished session on its held-out days, once.
 
     The result is recorded and shown again from then on. Each further look at other points is counted: what is looked
-    at again and again is no test any more.
+    at again and again is no test any more. Of several objectives the first says which are best.
     """
     settings = settings_here(env)
     found = ask_in_place(session, settings, "holdout", ["--top", str(top)])

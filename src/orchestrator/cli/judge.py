@@ -19,7 +19,8 @@ def judge(session: Session, env: Env = None, output: Output = Format.TABLE) -> N
     """Show how far the best of a session can be trusted.
 
     The deflated Sharpe ratio, the probability of backtest overfitting, the best's neighbourhood and what choosing on
-    the past would have earned next. Held-out days are not looked at: that is `orch holdout`.
+    the past would have earned next. Of several objectives the first says which is best. Held-out days are not looked
+    at: that is `orch holdout`.
     """
     settings = settings_here(env)
     found = ask_of_records(session, settings, "judge")

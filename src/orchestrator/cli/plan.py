@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from orchestrator.errors import StoreUnreachableError
 from orchestrator.submission import prepare, taken_outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchestrator.domain.record import Submission
     from orchestrator.settings import Settings
@@ -111,11 +112,19 @@ def _days(submission: Submission) -> dict[str, list[str]] | None:
 
 
 def _day_lines(days: Mapping[str, list[str]] | None) -> list[tuple[str, str]]:
+    places = {day: place for place, day in enumerate(sorted(day for part in (days or {}).values() for day in part))}
     return [
-        (name, f"{plural(len(part), 'day')}, {part[0]}" + (f" to {part[-1]}" if part[1:] else ""))
+        (name, f"{plural(len(part), 'day')}, {', '.join(_stretches(part, places))}")
         for name, part in (days or {}).items()
         if part
     ]
+
+
+def _stretches(part: Sequence[str], places: Mapping[str, int]) -> Iterator[str]:
+    """Yield the days of a part, those that follow each other in the data as one stretch."""
+    for _, group in groupby(enumerate(part), lambda each: places[each[1]] - each[0]):
+        days = [day for _, day in group]
+        yield days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
 
 
 def _notes(submission: Submission, settings: Settings) -> list[str]:

@@ -13,7 +13,8 @@ slippage               quantity x (price - best price seen at the decision), sig
 transfer_costs         coins (at A's mid price) and money lost on the way between the venues, and the half spread of
                        the rate at which that money was changed
 trades                 entries and exits of which both legs were filled, wholly or in part; a hedge is no trade
-entries, exits         those that opened or added, and those that shrank a position
+entries, exits         those that opened or added, and those that shrank a position; no trade does both, but for an
+                       entry that goes through a rest too small to be sold by itself
 orders, hedges         pairs of legs sent; single orders sent against an exposure
 transfers              times that coins were sent back to where they came from, and money the other way
 missed, expired        legs whose limit the market had left on arrival; legs that never arrived before the data's end

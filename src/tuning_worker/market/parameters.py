@@ -55,7 +55,8 @@ PARAMETERS = (
     ),
     Parameter(
         "exit_spread_pct",
-        "shrink the position when the trade back earns at least this, in percent, net as above; negative pays for it",
+        "shrink the position when the trade back earns at least this, or what an entry takes, in percent, net as above;"
+        " negative pays for it. An exit goes before an entry",
         default=0.0,
         lowest=-math.inf,
     ),

@@ -128,7 +128,7 @@ class Run:
         exposure_seconds: time with coins bought and not sold, or the reverse.
         ordered: coins ordered in entries and exits, both legs.
         filled: coins filled of them.
-        entries: matched trades that opened or added.
+        entries: matched trades that opened or added to a position, perhaps through a rest too small for an exit.
         exits: matched trades that shrank a position.
         wins: matched trades whose matched part earned more than its fees.
         orders: pairs of legs sent.

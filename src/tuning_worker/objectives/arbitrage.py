@@ -98,7 +98,9 @@ class ArbitrageSpec(ObjectiveSpec):
     capital: Number = Field(gt=0)
     """In that currency. Amounts that are not given are shares of it."""
     venue_a: VenueSpec
+    """The terms of venue A; see below."""
     venue_b: VenueSpec
+    """Those of venue B."""
     transfers: TransfersSpec = TransfersSpec()
     """The terms of sending inventory back, which the strategy's `transfer_position_CURRENCY` asks for."""
     default_size: Annotated[Number, Field(gt=0)] | None = None
@@ -113,7 +115,7 @@ class ArbitrageSpec(ObjectiveSpec):
     """Parameters of the strategy that are not searched."""
     split: Split | None = None
     """Which of those days are tuned on, validated on, and held out. `tuning.evaluation` fills it in at submit."""
-    folds: int | None = Field(default=None, ge=1)
+    parts: int | None = Field(default=None, ge=1)
     """In how many parts the days that are tuned on are played. `tuning.pruner` fills it in at submit."""
 
     @field_validator("metric")
@@ -158,14 +160,23 @@ class ArbitrageSpec(ObjectiveSpec):
         ]
         if not problems:
             try:
-                self._load(base)
+                market = self._load(base)
             except MarketDataError as error:
-                problems = str(error).splitlines()
+                return str(error).splitlines()
+            problems = [why for why in (_unplayable(market),) if why]
         return problems
 
     @override
     def find_days(self, base: Path) -> Sequence[date]:
         return self._load(base).days
+
+    @override
+    def check_days(self, base: Path, parts: Mapping[str, Sequence[date]]) -> Mapping[str, str]:
+        from tuning_worker.market.data import chosen_days  # noqa: PLC0415 - NumPy is slow to import
+
+        market = self._load(base)
+        found = {name: _unplayable(market.select(chosen_days(days, None, None))) for name, days in parts.items()}
+        return {name: why for name, why in found.items() if why}
 
     @override
     def folded(self, pruner: Pruner, base: Path, split: Split | None) -> dict[str, Any]:
@@ -177,7 +188,7 @@ class ArbitrageSpec(ObjectiveSpec):
             raise PrunerError(
                 f"with {folds} folds at most {folds - 2}, or nothing is left to be stopped", "warmup_folds"
             )
-        return {"folds": folds}
+        return {"parts": folds}
 
     @override
     def resolved(self, base: Path) -> dict[str, Any]:
@@ -203,7 +214,7 @@ class ArbitrageObjective:
             spec.transfers.delay_ms, spec.transfers.coin_fee, spec.transfers.money_fee_bps / 10_000
         )
         self._tune = market, _venues(spec, market)
-        self._ends = fold_ends(market.days, spec.folds or 1)
+        self._ends = fold_ends(market.days, spec.parts or 1)
         self._validation = None if validation is None else (validation, _venues(spec, validation))
         self._validated = dict.fromkeys((*VALIDATED, spec.metric))
 
@@ -240,6 +251,18 @@ class ArbitrageObjective:
             metrics |= {f"validation_{name}": measured[name] for name in self._validated}
             daily |= _daily(self._validation[0], again)
         return Measurement(metrics, daily, run.capital)
+
+
+def _unplayable(market: Market) -> str | None:
+    """Return why nothing can be played on a market's days, None where it can."""
+    try:
+        market.opening()
+    except MarketDataError:
+        first, last, count = market.days[0], market.days[-1], len(market.days)
+        days = f"{first}" if count == 1 else f"the {count} days from {first} to {last}"
+        feeds = "venue A, venue B and the rate" if market.has_rate else "venue A and venue B"
+        return f"{days}: {feeds} are never all quoted in one stretch there, so nothing can be traded: choose other days"
+    return None
 
 
 def _daily(market: Market, run: Run) -> dict[str, float]:

@@ -161,6 +161,19 @@ class ObjectiveSpec(BaseModel):
         """
         return None
 
+    def check_days(self, base: Path, parts: Mapping[str, Sequence[date]]) -> Mapping[str, str]:  # noqa: ARG002 - as above
+        """Look for days that nothing could be evaluated on, which would come out when all iterations have run only.
+
+        Args:
+            base: the folder of the tuning config.
+            parts: by name, days of `find_days` that are evaluated on by themselves.
+
+        Returns:
+            A sentence for each part that is wrong. It tells of the days and of what is missing there, of no content:
+            some of them are held out.
+        """
+        return {}
+
     def folded(self, pruner: Pruner, base: Path, split: Split | None) -> dict[str, Any]:  # noqa: ARG002 - as above
         """Return the fields that this section needs to be evaluated fold by fold.
 
@@ -172,7 +185,7 @@ class ObjectiveSpec(BaseModel):
         Raises:
             PrunerError: it cannot, or not so.
         """
-        raise PrunerError("this objective cannot be stopped half-way: leave pruner out")
+        raise PrunerError("an objective of this kind cannot be stopped half-way: leave pruner out")
 
     @abstractmethod
     def resolved(self, base: Path) -> dict[str, Any]:

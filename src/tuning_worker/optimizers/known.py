@@ -19,9 +19,19 @@ Valued = tuple[tuple[float, ...], Result]
 """The losses of a result (less is better), and the result."""
 
 
-def within(space: SearchSpace, results: Iterable[Result]) -> Iterator[Result]:
-    """Those within the space, spelled as it spells them; lazily, as checking all of a long session takes long."""
+def within(space: SearchSpace, results: Iterable[Result], known: Iterable[Result] = ()) -> Iterator[Result]:
+    """Those within the space, spelled as it spells them; lazily, as checking all of a long session takes long.
+
+    Args:
+        space: the optimizer's.
+        results: to be checked.
+        known: what came out of this function before, and is not checked again.
+    """
+    checked = {result.g: result for result in known}
     for result in results:
+        if result.g in checked:
+            yield checked[result.g]
+            continue
         try:
             params = space.validate_point(result.params)
         except UsageError:

@@ -51,7 +51,10 @@ def shared(source: str, key: Iterable[object], build: Callable[[], Market], *, f
         build: makes it. Not called where the files are there.
         folder: where they are; `cache_folder()` by default.
     """
-    folder = folder or cache_folder()
+    try:
+        folder = folder or cache_folder()
+    except RuntimeError:  # a user without a home
+        return build()
     digest = hashlib.sha256(json.dumps([_code(), *map(str, key)]).encode())
     place = folder / digest.hexdigest()[:32]
     found = _mapped(place, source)

@@ -8,8 +8,9 @@ At each moment (what became known here at one time), in this order:
    worse than their limit, up to the quoted size not used before and to the venue's balance.
 3. Everything is marked at what selling it would bring. The day's loss limit looks at that.
 4. Inventory goes back to where it came from, if enough was shifted and nothing is under way.
-5. One decision, on what is known: a hedge if a leg was missed, else an exit of what is held too long, else an entry,
-   else an exit. One order at a time. With zero latency it fills at this same moment, on a venue that quotes in it.
+5. One decision, on what is known: a hedge if a leg was missed, else an exit of what is held too long or pays enough to
+   be traded back, else an entry. One order at a time. With zero latency it fills at this same moment, on a venue that
+   quotes in it.
 
 Inventory is pre-funded: nothing is borrowed. A position is the coins shifted from one venue to the other. A new stretch
 drops what is under way, and nothing is decided until both venues have quoted in it; the rate outlasts a gap, but not

@@ -39,16 +39,25 @@ if TYPE_CHECKING:
 
 @compiled
 def wish(now: int, cells: Floats, rules: Any, account: Any) -> tuple[int, int]:
-    """Return what the strategy wants, by what is known and held: the kind (or IDLE), and where to buy."""
+    """Return what the strategy wants, by what is known and held: the kind (or IDLE), and where to buy.
+
+    A trade back that pays enough for either is an exit, of the position and no more, so that no limit on entries holds
+    it back. A rest below the minimum order cannot leave by itself: an entry may take it along.
+    """
     gain_a, gain_b = edge(cells, rules, account, A), edge(cells, rules, account, B)
     back = B if account.sign > 0 else A
-    if account.sign != 0 and now - account.opened > rules.max_holding:
+    returns = account.sign != 0 and (gain_a if back == A else gain_b) >= least_back(now, rules, account)
+    if returns and abs(position(account)) * mid(cells, account, A) >= rules.min_order:
         return EXIT, back
     if max(gain_a, gain_b) >= account.enter_from:
         return ENTRY, A if gain_a >= gain_b else B
-    if account.sign != 0 and (gain_a if back == A else gain_b) >= account.exit_from:
-        return EXIT, back
-    return IDLE, A
+    return (EXIT, back) if returns else (IDLE, A)
+
+
+@compiled
+def least_back(now: int, rules: Any, account: Any) -> float:
+    """Return the edge from which on a position is traded back: any, if it is held too long."""
+    return -np.inf if now - account.opened > rules.max_holding else min(account.enter_from, account.exit_from)
 
 
 @compiled
@@ -62,6 +71,8 @@ def decide(tape: Tape, rules: Any, account: Any, now: int, event: int) -> None:
         if kind != IDLE:
             account.rejected[UNHEDGED] += 1
         hedge(tape, rules, account, now, event)
+    elif kind == EXIT:
+        trade(tape, rules, account, now, event, EXIT, buy, abs(position(account)), least_back(now, rules, account))
     elif kind == ENTRY:
         reason = forbidden(tape, rules, account, now)
         if reason >= 0:
@@ -70,9 +81,6 @@ def decide(tape: Tape, rules: Any, account: Any, now: int, event: int) -> None:
             same_way = position(account) if buy == A else -position(account)
             room = rules.max_position / mid(tape.cells, account, A) - same_way
             trade(tape, rules, account, now, event, ENTRY, buy, room, account.enter_from)
-    elif kind == EXIT:
-        least = -np.inf if now - account.opened > rules.max_holding else account.exit_from
-        trade(tape, rules, account, now, event, EXIT, buy, abs(position(account)), least)
 
 
 @compiled
