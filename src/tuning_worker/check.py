@@ -68,6 +68,10 @@ def check(path: Path, optimizer: str | None, iterations: int, seed: int) -> dict
         document.problem(("tuning", "objective"), sentence)
         for sentence in config.objective.check(base, tuple(config.search_space))
     ]
+    problems += [
+        document.problem(("tuning", "search_space", name), why)
+        for name, why in config.objective.check_values(config.space.extremes())
+    ]
     learns = False
     try:
         learns = _make(config, chosen, iterations, seed).learns
@@ -95,7 +99,7 @@ def _enqueue(config: TuningConfig, optimizer: str, iterations: int) -> Iterator[
     points: dict[str, int] = {}
     for place, params in enumerate(config.enqueue):
         try:
-            point = config.space.point_key(params)
+            point = config.space.point_key(config.space.complete(params))
         except UsageError as error:
             yield (place,), str(error)
             continue

@@ -91,7 +91,7 @@ class Worker:
             workers=share.workers,
             batch=self._batch,
             claims=self.reuses,
-            enqueued=[self.space.validate_point(params) for params in config.enqueue],
+            enqueued=[self.space.validate_point(self.space.complete(params)) for params in config.enqueue],
             feed=self.feed,
             claimed=lambda: set(self.store.read("HKEYS", self.store.keys.points(share.session_id))),
             on_repeat=lambda g: self.say("iteration.repeats_point", g=g),

@@ -13,6 +13,7 @@ from orchestrator.cli.options import Env, Output, Session  # noqa: TC001 - typer
 from orchestrator.cli.output import Format, Shown, one_line, write
 from orchestrator.cli.reading import settings_here
 from orchestrator.cli.tables import columns, number, plural, width
+from orchestrator.domain.days import day_spans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,7 @@ def _table(found: Mapping[str, Any], limit: int | None) -> str:
         )
         for result in found["results"]
     ]
-    days = f"tuned on {plural(len(found['tune_days']), 'day')}, held out {_span(found['holdout_days'])}"
+    days = f"tuned on {plural(len(found['tune_days']), 'day')}, held out {_span(found)}"
     ranked = ranked_by(found["objectives"])
     return f"{columns(header, rows, limit)}\n\n{days}; A DAY is the profit of a day{ranked and f'; {ranked}'}"
 
@@ -74,5 +75,6 @@ def _a_day(daily: Mapping[str, float] | None, days: list[str]) -> str:
     return "-" if daily is None else number(sum(daily[day] for day in days) / len(days))
 
 
-def _span(days: list[str]) -> str:
-    return f"{plural(len(days), 'day')}, {days[0]} to {days[-1]}"
+def _span(found: Mapping[str, Any]) -> str:
+    days = found["holdout_days"]
+    return f"{plural(len(days), 'day')}, {day_spans(days, found['tune_days'])}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +22,13 @@ from orchestrator.cli.output import Format, Shown, one_line, write
 from orchestrator.cli.reading import has_data, open_client
 from orchestrator.cli.session_file import load
 from orchestrator.cli.tables import columns, named, number, plural, width
+from orchestrator.domain.days import day_spans
 from orchestrator.domain.plan import plan_jobs, surplus_workers
 from orchestrator.errors import StoreUnreachableError
 from orchestrator.submission import prepare, taken_outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
     from orchestrator.domain.record import Submission
     from orchestrator.settings import Settings
@@ -112,19 +112,10 @@ def _days(submission: Submission) -> dict[str, list[str]] | None:
 
 
 def _day_lines(days: Mapping[str, list[str]] | None) -> list[tuple[str, str]]:
-    places = {day: place for place, day in enumerate(sorted(day for part in (days or {}).values() for day in part))}
+    every = [day for part in (days or {}).values() for day in part]
     return [
-        (name, f"{plural(len(part), 'day')}, {', '.join(_stretches(part, places))}")
-        for name, part in (days or {}).items()
-        if part
+        (name, f"{plural(len(part), 'day')}, {day_spans(part, every)}") for name, part in (days or {}).items() if part
     ]
-
-
-def _stretches(part: Sequence[str], places: Mapping[str, int]) -> Iterator[str]:
-    """Yield the days of a part, those that follow each other in the data as one stretch."""
-    for _, group in groupby(enumerate(part), lambda each: places[each[1]] - each[0]):
-        days = [day for _, day in group]
-        yield days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
 
 
 def _notes(submission: Submission, settings: Settings) -> list[str]:

@@ -120,6 +120,8 @@ class _Question:
         """
         fields = read_fields(results)
         conditions = [(each, find_field(fields, each.name, f"--where {each.text}")) for each in self.where]
+        for condition, field in conditions:
+            condition.check(map(field, results))
         by = find_field(fields, self.by or "value", f"--by {self.by}")
         found = [
             result

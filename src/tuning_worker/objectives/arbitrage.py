@@ -16,7 +16,7 @@ from orchestrator.domain.complaints import nearest
 from tuning_worker.evaluation import Split, fold_ends
 from tuning_worker.market.dataset import Data, Dataset, Sha256
 from tuning_worker.market.metrics import METRICS, measure
-from tuning_worker.market.parameters import make_strategy, parameter_problems
+from tuning_worker.market.parameters import make_strategy, parameter_problems, value_problem
 from tuning_worker.market.run import Transfers, Venue
 from tuning_worker.market.source import MarketDataError
 from tuning_worker.objectives.protocol import Folds, Measurement, ObjectiveSpec, Params
@@ -165,6 +165,15 @@ class ArbitrageSpec(ObjectiveSpec):
                 return str(error).splitlines()
             problems = [why for why in (_unplayable(market),) if why]
         return problems
+
+    @override
+    def check_values(self, extremes: Mapping[str, tuple[int | float | str | bool, ...]]) -> list[tuple[str, str]]:
+        return [
+            (name, problem)
+            for name, values in extremes.items()
+            for value in values
+            if (problem := value_problem(name, value, self.quote_currency))
+        ]
 
     @override
     def find_days(self, base: Path) -> Sequence[date]:

@@ -151,6 +151,17 @@ class ObjectiveSpec(BaseModel):
             A sentence for each problem.
         """
 
+    def check_values(self, extremes: Mapping[str, tuple[int | float | str | bool, ...]]) -> list[tuple[str, str]]:  # noqa: ARG002 - for those that know
+        """Look for values of parameters that would make iterations fail, cheaply, at submit.
+
+        Args:
+            extremes: of each parameter the values between which all others are.
+
+        Returns:
+            A parameter and a sentence for each problem.
+        """
+        return []
+
     def find_days(self, base: Path) -> Sequence[date] | None:  # noqa: ARG002 - for those that have some
         """Return the UTC days that there are data of, ascending; None where this objective cannot be split by days.
 

@@ -111,7 +111,8 @@ def plot_earnings(days: Sequence[Day], money: str, capital: float | None) -> go.
     figure.update_xaxes(axis("", showgrid=False, type="date"))
     figure.update_xaxes(title_text="UTC day", row=2)
     figure.update_yaxes(axis(f"net PnL{unit}"), row=1)
-    figure.update_yaxes(axis("drawdown (% of capital)" if capital else f"drawdown{unit}", nticks=4), row=2)
+    name = "drawdown (% of capital)" if capital else f"drawdown{unit}"
+    figure.update_yaxes(axis(name, nticks=4, **({"exponentformat": "none"} if capital else {})), row=2)
     return figure
 
 
@@ -142,6 +143,21 @@ def summarize(days: Sequence[Day], part: str) -> dict[str, Any] | None:
         "gained": sum(pnl > 0 for pnl in own) / len(own),
         "worst": min(own),
     }
+
+
+def part_metrics(recorded: RecordedSession, part: str) -> Mapping[str, Any]:
+    """Return the metrics of the best on a part of the days, as far as they were recorded."""
+    best = recorded.best
+    if best is None:
+        return {}
+    if part == HOLDOUT:
+        scored = (recorded.holdout or {}).get("results", ())
+        return next((each.get("metrics") or {} for each in scored if each["g"] == best.g), {})
+    if part == VALIDATION:
+        prefix = f"{VALIDATION}_"
+        return {name.removeprefix(prefix): best.metrics[name] for name in best.metrics if name.startswith(prefix)}
+    metrics: Mapping[str, Any] = best.metrics
+    return metrics
 
 
 def plot_logits(logits: Sequence[float]) -> go.Figure:

@@ -6,7 +6,8 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from tuning_worker.reporting.values import counted, length, moment
+from orchestrator.domain.days import day_spans
+from tuning_worker.reporting.values import counted, length, moment, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
     from tuning_worker.recorded import RecordedSession, Trial
 
 
+_NO_TERMS = ("kind", "metric", "direction", "data", "split")
+"""What is told elsewhere."""
+
+
 def session_facts(recorded: RecordedSession) -> list[tuple[str, str]]:
-    """Return what was run: mode, search, times, data, versions, hashes."""
+    """Return what was run: mode, search, times, data and how it was split, versions, hashes."""
     record = recorded.fields
     goals = ", ".join(f"{direction} {metric}" for metric, direction in recorded.objectives.items())
     facts = [
@@ -28,6 +33,9 @@ def session_facts(recorded: RecordedSession) -> list[tuple[str, str]]:
         ("submitted", f"{moment(record.get('submitted_at'))} by {record.get('submitted_by') or 'someone unknown'}"),
         ("ran", _ran(record)),
         *_data(recorded.tuning.get("objective", {})),
+        ("days", _days(recorded.tuning.get("objective", {}).get("split") or {})),
+        ("terms", _terms(recorded.tuning.get("objective", {}))),
+        ("constraints", "\n".join(map(str, recorded.tuning.get("constraints") or ()))),
         ("labels", _named(json.loads(record.get("labels") or "{}"))),
         *_reproduction(record),
     ]
@@ -65,6 +73,30 @@ def _data(objective: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, path, digest, origin in _files(objective):
         made_up = "synthetic: made up by a program" if "synth" in f"{origin} {path.rpartition('/')[2]}".lower() else ""
         yield name, "\n".join(line for line in (path, origin or made_up, f"sha256 {digest}") if line)
+
+
+def _days(split: Mapping[str, Any]) -> str:
+    """Return which days were for what."""
+    folds = {f"fold {number}": fold for number, fold in enumerate(split.get("folds") or (), start=1)}
+    parts = {"tune": split.get("tune"), **folds, "holdout": split.get("holdout"), "left out": split.get("left_out")}
+    every = [day for part in parts.values() for day in part or ()]
+    return "\n".join(
+        f"{name}: {counted(len(part), 'day')}, {day_spans(part, every)}" for name, part in parts.items() if part
+    )
+
+
+def _terms(objective: Mapping[str, Any]) -> str:
+    """Return the terms that an arbitrage was on: capital, fees, latencies. Others' settings may hold secrets."""
+    if objective.get("kind") != "arbitrage":
+        return ""
+    lines = []
+    for name, given in objective.items():
+        if name.startswith(_NO_TERMS) or given in (None, {}):
+            continue
+        each = {key: value for key, value in given.items() if value} if isinstance(given, dict) else {"": given}
+        told = ", ".join(f"{key} {number(value)}".strip() for key, value in each.items())
+        lines.append(f"{name}: {told}" if told else "")
+    return "\n".join(line for line in lines if line)
 
 
 def _files(node: Any) -> list[tuple[str, str, str, str]]:

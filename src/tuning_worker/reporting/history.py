@@ -24,6 +24,9 @@ MOST = 3000
 _WITHOUT = {"failed": ("x-thin", BAD), "pruned": ("line-ns", POINT)}
 """How what has no value is marked."""
 
+_FEW = 10
+"""Fewer have a tick each, or plotly would show half an iteration."""
+
 
 def plot_history(recorded: RecordedSession) -> go.Figure:
     """Return the values of all iterations, by worker, the best so far as a line, and those without a value below."""
@@ -44,7 +47,9 @@ def plot_history(recorded: RecordedSession) -> go.Figure:
         figure.add_trace(_points(thin(known, MOST), f"{len(workers)} workers", POINT))
     if known:
         figure.add_trace(_best_line(known, len(ordered), recorded.direction))
-    figure.update_xaxes(axis("iterations, in the order they were recorded", showgrid=False, rangemode="tozero"))
+    whole = {"tick0": 0, "dtick": 1} if len(ordered) <= _FEW else {}
+    name = "iterations, in the order they were recorded"
+    figure.update_xaxes(axis(name, showgrid=False, rangemode="tozero", **whole))
     figure.update_yaxes(axis(label(recorded.metric)), range=visible_range(recorded))
     if without:
         _add_without(figure, without, is_alone=not known)

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from tuning_worker.reporting.markup import brief, label
 from tuning_worker.reporting.ranges import visible_range
+from tuning_worker.reporting.scales import log_ticks
 from tuning_worker.reporting.style import ACCENT, INK, POINT, RISING, SOFT, axis, layout
 from tuning_worker.reporting.values import number, short, thin
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 MOST = 1500
 """Points of one slice."""
 _TICKS = 5
-_DECADES = 2
 _ROW = 30  # px
+BESIDE = 70
+"""px, left and right of parallel coordinates, for half a name."""
 
 
 def plot_importances(importances: Mapping[str, float]) -> go.Figure:
@@ -44,7 +46,7 @@ def plot_importances(importances: Mapping[str, float]) -> go.Figure:
             hovertemplate="%{y}: %{x:.1%}<extra></extra>",
         )
     )
-    figure.update_xaxes(axis("share of the importance", tickformat=".0%", rangemode="tozero"))
+    figure.update_xaxes(axis("share of the importance", tickformat=".0%", rangemode="tozero", nticks=6, tickangle=0))
     figure.update_yaxes(axis("", ticklabelstandoff=8))
     figure.update_layout(margin={"r": 56})
     return figure
@@ -76,7 +78,7 @@ def plot_parallel(recorded: RecordedSession, scales: Sequence[Scale], most: int)
             unselected={"line": {"opacity": 0.05}},
         )
     )
-    figure.update_layout(margin={"l": 80, "r": 80, "t": 56, "b": 28})
+    figure.update_layout(margin={"l": BESIDE, "r": BESIDE, "t": 56, "b": 28})
     return figure
 
 
@@ -108,14 +110,12 @@ def _ticks(scale: Scale) -> dict[float, str]:
         return {float(place): brief(choice) for place, choice in enumerate(scale.choices)}
     if scale.is_constant:
         return {scale.low: number(10**scale.low if scale.log else scale.low)}
-    if scale.log and scale.high - scale.low >= _DECADES:
-        first, last = math.ceil(scale.low), math.floor(scale.high)
-        places = [float(power) for power in range(first, last + 1, math.ceil((last - first + 1) / _TICKS))]
-    else:
-        places = [scale.low + (scale.high - scale.low) * step / (_TICKS - 1) for step in range(_TICKS)]
-        if scale.is_whole:
-            places = [math.log10(round(10**place)) if scale.log else float(round(place)) for place in places]
-    return {place: short(10**place if scale.log else place) for place in places}
+    if scale.log:
+        return {math.log10(value): short(value) for value in log_ticks(scale.low, scale.high)}
+    places = [scale.low + (scale.high - scale.low) * step / (_TICKS - 1) for step in range(_TICKS)]
+    if scale.is_whole:
+        places = [float(round(place)) for place in places]
+    return {place: short(place) for place in places}
 
 
 def plot_slice(recorded: RecordedSession, scale: Scale) -> go.Figure:
@@ -146,13 +146,11 @@ def _slice_axis(scale: Scale) -> dict[str, Any]:
         names = [label(brief(each)) for each in scale.choices]
         places = list(range(len(names)))
         return axis(label(scale.name), tickvals=places, ticktext=names, range=[-0.5, len(names) - 0.5])
-    kind = "log" if scale.log else "linear"
-    return axis(
-        f"{label(scale.name)}{' (log)' if scale.log else ''}",
-        nticks=6,
-        type=kind,
-        exponentformat="power" if scale.log else "B",
-    )
+    if scale.log:
+        ticks = log_ticks(scale.low, scale.high)
+        texts = [short(value) for value in ticks]
+        return axis(f"{label(scale.name)} (log)", type="log", tickvals=ticks, ticktext=texts)
+    return axis(label(scale.name), type="linear", nticks=6)
 
 
 def plot_front(recorded: RecordedSession) -> go.Figure:

@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+_MOST_TICKS = 6
+_ROUNDING = 1e-9
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -48,6 +51,23 @@ class Scale:
     def positions(self, iterations: Sequence[Trial]) -> list[float | None]:
         """Return where each iteration's value is."""
         return [self.position(each.params.get(self.name)) for each in iterations]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return round values between two powers of ten, about as many as an axis has room for.
+
+    Args:
+        low: the decimal logarithm of the least value.
+        high: that of the greatest.
+    """
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    found: list[float] = []
+    for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 5), (1, 3), (1,)):
+        values = [step * 10.0**decade for decade in decades for step in steps]
+        found = [value for value in values if low - _ROUNDING <= math.log10(value) <= high + _ROUNDING]
+        if len(found) <= _MOST_TICKS:
+            return found
+    return found[:: math.ceil(len(found) / _MOST_TICKS)]
 
 
 def make_scales(recorded: RecordedSession) -> list[Scale]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tuning_worker.reporting.earnings import (
@@ -10,6 +11,7 @@ from tuning_worker.reporting.earnings import (
     VALIDATION,
     currency,
     find_days,
+    part_metrics,
     plot_earnings,
     plot_logits,
     summarize,
@@ -21,7 +23,7 @@ from tuning_worker.reporting.importances import FEWEST, find_importances
 from tuning_worker.reporting.judgement import find_judgement, make_verdicts
 from tuning_worker.reporting.markup import Html, el
 from tuning_worker.reporting.page import place_plot
-from tuning_worker.reporting.parameters import MOST, plot_front, plot_importances, plot_parallel, plot_slice
+from tuning_worker.reporting.parameters import BESIDE, MOST, plot_front, plot_importances, plot_parallel, plot_slice
 from tuning_worker.reporting.scales import make_scales
 from tuning_worker.reporting.tables import facts_list, failures_table, parts_table, stat, top_table
 from tuning_worker.reporting.values import MISSING, counted, length, number, share
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
 _SLICES = 40
 _LINES = 5000
-_AXIS = 110  # px
+_AXIS, _LETTER = 110, 6.8  # px
 
 
 class Report:
@@ -131,7 +133,7 @@ class Report:
             "a line for each iteration through its parameters to its value",
             "The greener the better, by rank. Drag along an axis to choose among the lines, and along its name to move "
             f"it; click an axis to let them go.{fewer}",
-            least=_AXIS * (len(varied) + len(self.recorded.objectives)),
+            least=_width_of([*(scale.name for scale in varied), *self.recorded.objectives]),
         )
 
     def _slices(self, varied: Sequence[Scale]) -> Html:
@@ -165,9 +167,10 @@ class Report:
                 "earnings",
                 plot_earnings(days, currency(recorded), capital),
                 "what the best earned until each day, and how far below its peak that is",
-                "Only the tune days decided which iteration is the best. The line goes on from one part to the next.",
+                "Only the tune days decided which iteration is the best. The line goes on from one part to the next. "
+                "Its drawdown is between the ends of days; the table has the deepest fall at any moment.",
             ),
-            parts_table(parts),
+            parts_table(parts, {name: part_metrics(recorded, name) for name in parts}),
         ]
         return _section(title, "", *pieces, self._holdout(is_scored=parts[HOLDOUT] is not None))
 
@@ -197,6 +200,7 @@ class Report:
         earlier = f", after {before:,} of the sessions that it resumes from," if before else ""
         tried = f"{counted(judgement.tried, 'different point')}{pruned}{earlier}"
         lead = f"The best of {tried} looks better than it is; this says how much."
+        lead = lead if judgement.tried > 1 else ""
         pieces = [el("div", *cards, class_="grid pairs")]
         if judgement.overfitting:
             figure = plot_logits(judgement.overfitting.logits)
@@ -219,6 +223,12 @@ class Report:
         return _section(f"The best {shown}" if shown > 1 else "The best", "", top_table(recorded, top))
 
 
+def _width_of(names: Sequence[str]) -> int:
+    """Return the px that axes side by side take, so that no name runs into the next one."""
+    widest = max((len(one) + len(other)) / 2 for one, other in pairwise(names))
+    return round(max(_AXIS, _LETTER * (widest + 1)) * (len(names) - 1) + 2 * BESIDE)
+
+
 def _header(recorded: RecordedSession) -> Html:
     record = recorded.fields
     goals = " and ".join(f"{direction} {metric}" for metric, direction in recorded.objectives.items())
@@ -231,7 +241,7 @@ def _header(recorded: RecordedSession) -> Html:
              "bad" if failed else ""),
         *([stat("pruned", f"{pruned:,}", "stopped half-way as hopeless")] if pruned else []),
         stat("time", length(record.get("started_at"), record.get("finished_at") or record.get("last_update")),
-             f"{record.get('workers')} workers"),
+             counted(int(record.get("workers") or 0), "worker")),
     ]  # fmt: skip
     return el(
         "header",
