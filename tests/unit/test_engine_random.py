@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from support.paper_markets import case, fixed, moments, opens, seeds, thorough, until
 from support.paper_reference import Reference
