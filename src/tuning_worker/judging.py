@@ -9,9 +9,10 @@ import numpy as np
 
 from tuning_worker.dimensions import CategoricalDimension, FixedDimension
 from tuning_worker.evaluation import Evaluation
-from tuning_worker.statistics.deflated_sharpe import DeflatedSharpe, daily_sharpe, deflated_sharpe
+from tuning_worker.statistics.deflated_sharpe import DeflatedSharpe, deflated_sharpe
 from tuning_worker.statistics.neighbourhood import Evaluated, Neighbourhood, find_neighbourhood
 from tuning_worker.statistics.overfitting import FEWEST_DAYS, Overfitting, probability_of_overfitting
+from tuning_worker.statistics.sharpe import daily_sharpe
 from tuning_worker.statistics.walk_forward import WalkForward, walk_forward
 
 if TYPE_CHECKING:

@@ -116,8 +116,8 @@ class RecordedSession:
 
     @cached_property
     def document(self) -> Mapping[str, Any]:
-        """Its record with what is JSON in it read and its whole numbers as such; what is empty is None."""
-        fields = {name: text for name, text in self.fields.items() if not name.startswith("jobs_")}
+        """Its record by name, with what is JSON in it read and its whole numbers as such; what is empty is None."""
+        fields = {name: text for name, text in sorted(self.fields.items()) if not name.startswith("jobs_")}
         return {name: json.loads(text) if _is_json(text) else text or None for name, text in fields.items()}
 
     @cached_property
@@ -262,9 +262,9 @@ def read_session(store: BlockingStore, session_id: str) -> RecordedSession:
 
 
 def _trial(raw: Mapping[str, Any]) -> Trial:
-    """Give the fields that are kept as text their types."""
+    """Give the fields that are kept as text their types; the others by name, as a hash of the store has no order."""
     known = {name: _typed(name, raw[name]) for name in _NAMES if raw.get(name) not in (None, "")}
-    return Trial(**known, others={name: text or None for name, text in raw.items() if name not in _NAMES})
+    return Trial(**known, others={name: text or None for name, text in sorted(raw.items()) if name not in _NAMES})
 
 
 def _typed(name: str, value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -244,12 +245,25 @@ def all_but_the_store_gone(cli: Cli, elsewhere: Path) -> Iterator[Cli]:
         away.rename(cli.cwd)
 
 
-def test_judging_needs_the_records_alone(finished: Cli, tmp_path: Path) -> None:
-    before = finished("judge", "split", "-o", "json")
+def test_what_is_only_read_needs_the_records_alone(finished: Cli, tmp_path: Path) -> None:
+    """Without the data, the config, the CSVs and the directory: the same judgement, report and export."""
+    names = ("page.html", "all.csv", "all.json", "all.parquet")
+
+    def made(cli: Cli, folder: Path) -> list[bytes]:
+        folder.mkdir()
+        for name in names:
+            verb = ("report",) if name == "page.html" else ("export", "--format", name.partition(".")[2])
+            done = cli(verb[0], "split", *verb[1:], "--output", str(folder / name))
+            assert done.code == 0, done.err
+        return [re.sub(rb"Made [^.]* by", b"", (folder / name).read_bytes()) for name in names]
+
+    judged, before = finished("judge", "split", "-o", "json"), made(finished, tmp_path / "before")
     with all_but_the_store_gone(finished, tmp_path / "elsewhere") as user_elsewhere:
-        after = user_elsewhere("judge", "split", "-o", "json")
+        again, after = user_elsewhere("judge", "split", "-o", "json"), made(user_elsewhere, tmp_path / "after")
         looked = user_elsewhere("holdout", "split")
-    assert (after.code, after.json) == (0, before.json)
+    assert (again.code, again.json) == (0, judged.json)
+    assert after == before
+    assert b"Deflated Sharpe ratio" in before[0]
     assert (looked.code, looked.err) == (5, f"orch: {finished.cwd}, where session split was submitted, is gone\n")
 
 

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuning_worker.statistics.deflated_sharpe import (
-    daily_sharpe,
     deflated_sharpe,
     expected_maximum,
     moments,
@@ -21,6 +20,7 @@ from tuning_worker.statistics.deflated_sharpe import (
 )
 from tuning_worker.statistics.neighbourhood import Evaluated, find_neighbourhood
 from tuning_worker.statistics.overfitting import probability_of_overfitting
+from tuning_worker.statistics.sharpe import daily_sharpe
 from tuning_worker.statistics.walk_forward import walk_forward
 
 # --- the Sharpe ratio, deflated -------------------------------------------------------------------------------------

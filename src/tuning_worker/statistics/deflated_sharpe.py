@@ -27,11 +27,10 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean, variance
 from typing import TYPE_CHECKING, Final
 
+from tuning_worker.statistics.sharpe import ANNUAL, daily_sharpe
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-DAYS_A_YEAR: Final = 365
-"""Coins trade on all of them."""
 
 _EULER: Final = 0.5772156649015329
 _NORMAL: Final = NormalDist()
@@ -67,14 +66,6 @@ class DeflatedSharpe:
     expected_maximum_annual: float
     probabilistic: float
     deflated: float
-
-
-def daily_sharpe(daily: Sequence[float]) -> float | None:
-    """Return mean / standard deviation (ddof 1); None for less than two days, or days that are all alike."""
-    if len(daily) < 2 or min(daily) == max(daily):  # noqa: PLR2004 - a standard deviation needs two
-        return None
-    deviation = math.sqrt(variance(daily))
-    return fmean(daily) / deviation if deviation > 0 else None
 
 
 def probabilistic_sharpe(sharpe: float, benchmark: float, days: int, skew: float, kurtosis: float) -> float | None:
@@ -133,14 +124,14 @@ def deflated_sharpe(daily: Sequence[float], trial_sharpes: Sequence[float], tria
         return None
     return DeflatedSharpe(
         sharpe=sharpe,
-        sharpe_annual=sharpe * math.sqrt(DAYS_A_YEAR),
+        sharpe_annual=sharpe * ANNUAL,
         days=len(daily),
         skew=skew,
         kurtosis=kurtosis,
         trials=trials,
         trial_variance=spread,
         expected_maximum=benchmark,
-        expected_maximum_annual=benchmark * math.sqrt(DAYS_A_YEAR),
+        expected_maximum_annual=benchmark * ANNUAL,
         probabilistic=probabilistic,
         deflated=deflated,
     )
