@@ -35,7 +35,7 @@ class Trial:
         started_at: ISO 8601, as `timestamp`, which is when it was recorded.
         daily: profit and loss of each UTC day (ISO 8601) in the quote currency; None where the objective tells none.
         capital: what they are to be divided by to become returns, or None.
-        intermediate: the objective's metric after each fold before a result; empty where it was not told.
+        intermediate: the objective's metric after each fold before a result; None where it was not told.
         others: whatever else its worker kept, as text.
     """
 
@@ -55,7 +55,7 @@ class Trial:
     error: str | None = None
     capital: float | None = None
     daily: Mapping[str, float] | None = None
-    intermediate: Sequence[float | None] = ()
+    intermediate: Sequence[float | None] | None = None
     others: Mapping[str, str | None] = field(default_factory=dict)
 
     @property

@@ -46,7 +46,7 @@ def compare(trial: Trial, outcome: Evaluation, tolerance: float) -> list[Compari
         ("value", trial.value, outcome.value),
         *_of("metrics", trial.metrics, outcome.metrics),
         *_of("daily", trial.daily or {}, outcome.daily or {}),
-        *_of("intermediate", _numbered(trial.intermediate), _numbered(outcome.intermediate)),
+        *_of("intermediate", _numbered(trial.intermediate or ()), _numbered(outcome.intermediate)),
     ]
     return [Comparison(name, then, now, _same(then, now, tolerance)) for name, then, now in pairs]
 
