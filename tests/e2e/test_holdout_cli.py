@@ -204,20 +204,6 @@ def test_the_best_is_shown_with_the_figures(finished: Cli) -> None:
     assert (finished("results", "split").err, finished("results", "split", "-o", "json").err) == (hint, "")
 
 
-def test_of_several_objectives_it_is_said_by_which_the_best_is_judged(finished: Cli) -> None:
-    two = "metrics: {net_pnl: maximize, max_drawdown: minimize}\n    capital"
-    finished.write("two.yaml", TUNING.replace("HOLDOUT", ", ".join(HOLDOUT)).replace("capital", two))
-    given = ("--session-id", "two", "--set", "config_path=two.yaml", "--set", "base_output_csv=out/two")
-    ran = finished("run", "session.yaml", *given)
-    assert ran.out.rstrip().endswith("orch results two   orch best two   orch judge two"), ran.err
-    by = "ranked by net_pnl, the first of 2 objectives"
-    assert by in finished("judge", "two").out
-    assert by in finished("holdout", "two").out
-    shown = finished("best", "two").out
-    assert shown.count(f"# judged is the best as {by}\n# deflated Sharpe: ") == 1
-    assert len(list(yaml.safe_load_all(shown))) == len(finished("best", "two", "-o", "json").json["front"])
-
-
 def test_tries_of_the_sessions_that_one_resumes_from_count(finished: Cli) -> None:
     for name, earlier, seed in (("next", "split", 5), ("last", "next", 6)):
         given = (
@@ -308,6 +294,20 @@ def test_looks_of_another_session_count_too_where_it_shares_a_day(finished: Cli)
     assert finished("rm", "second").code == 0
     after = finished("holdout", "split", "-o", "json").json  # what was seen stays seen
     assert (after["all_looks"], after["all_points"]) == (looks + 1, points + 3)
+
+
+def test_of_several_objectives_it_is_said_by_which_the_best_is_judged(finished: Cli) -> None:
+    two = "metrics: {net_pnl: maximize, max_drawdown: minimize}\n    capital"
+    finished.write("two.yaml", TUNING.replace("HOLDOUT", ", ".join(HOLDOUT)).replace("capital", two))
+    given = ("--session-id", "two", "--set", "config_path=two.yaml", "--set", "base_output_csv=out/two")
+    ran = finished("run", "session.yaml", *given)
+    assert ran.out.rstrip().endswith("orch results two   orch best two   orch judge two"), ran.err
+    by = "ranked by net_pnl, the first of 2 objectives"
+    assert by in finished("judge", "two").out
+    assert by in finished("holdout", "two").out
+    shown = finished("best", "two").out
+    assert shown.count(f"# judged is the best as {by}\n# deflated Sharpe: ") == 1
+    assert len(list(yaml.safe_load_all(shown))) == len(finished("best", "two", "-o", "json").json["front"])
 
 
 def test_a_session_that_holds_nothing_out_has_nothing_to_look_at(finished: Cli) -> None:
