@@ -280,11 +280,14 @@ class Records:
             "reason": fields.get("reason", ""),
             **({"intermediate": json.loads(str(values))} if (values := fields.get("intermediate")) else {}),
         }
+        # The parameters too, though `begin` stored them: a server that was killed may have forgotten what it confirmed.
+        known = {"params": calls.dumps(params), **{f"params_{name}": value for name, value in params.items()}}
+        measured = {f"metrics_{name}": metric for name, metric in metrics.items()}
         record = calls.Record(
             status=status,
             value=value,
             direction=self._share.direction,
-            fields={**fields, **{f"metrics_{name}": metric for name, metric in metrics.items()}},
+            fields={**fields, **known, **measured},
             result=result,
             metrics=list(metrics),
         )

@@ -182,7 +182,7 @@ def test_doctor_on_a_new_machine_leaves_nothing(cli: Cli):
     seen = cli("doctor", "-o", "json")
     assert seen.code == 0, seen.out
     checks = {check["name"]: check for check in seen.json["checks"]}
-    assert checks["persistence"] == {"name": "persistence", "state": "ok", "detail": "append-only file, fsync everysec"}
+    assert checks["persistence"] == {"name": "persistence", "state": "ok", "detail": "append-only file, fsync always"}
     assert "nothing was run yet" in checks["store"]["detail"]
     assert {"python", "worker", "schema", "pidfd", "subreaper", "cgroup v2", "disk", "open files"} <= set(checks)
     assert {"name": "max_jobs", "value": "2", "origin": "environment ORCH_MAX_JOBS"} in seen.json["settings"]
