@@ -138,8 +138,11 @@ def _run(block: Block, folder: Path, home: Path) -> str:
         timeout=_LONGEST,
         check=False,
     )
-    if ended.returncode != int(said["code"] or 0):
-        raise CaptureError(f"$ {said['command']}\n{ended.stdout}\nended with {ended.returncode}")
+    code = (
+        ended.returncode if ended.returncode >= 0 else 128 - ended.returncode
+    )  # of what was killed, as a shell has it
+    if code != int(said["code"] or 0):
+        raise CaptureError(f"$ {said['command']}\n{ended.stdout}\nended with {code}")
     return fence("console", f"$ {said['command']}\n{ended.stdout.replace(str(home), '~')}")
 
 

@@ -1,6 +1,7 @@
 """Write the parts of the documents that say what the code says: `<!-- generated: NAME -->` blocks.
 
-With `--check` nothing is written; the exit code is 1 where a block is out of date.
+With `--check` nothing is written; the exit code is 1 where a block is out of date. It is 1 too where something is
+generated that no document shows.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import typer
 
-from marks import ROOT, Block, documents, fence, fill_blocks
+from marks import ROOT, Block, documents, fence, fill_blocks, find_blocks
 from orchestrator.cli import VERBS
 from orchestrator.cli.app import app
 from orchestrator.domain.annotations import members
@@ -31,14 +33,16 @@ from orchestrator.domain.record import Submission
 from orchestrator.domain.session import SessionSpec
 from orchestrator.settings import DEFINITIONS, LASTING
 from orchestrator.store.keys import Keys
+from tuning_worker import __main__ as worker
 from tuning_worker.evaluation import Evaluation
 from tuning_worker.market import metrics
 from tuning_worker.market.dataset import FeedsSpec
 from tuning_worker.market.feeds.quality import Day
 from tuning_worker.market.parameters import PARAMETERS, Parameter
-from tuning_worker.objectives.arbitrage import ArbitrageSpec, TransfersSpec, VenueSpec
+from tuning_worker.objectives.arbitrage import VALIDATED, ArbitrageSpec, TransfersSpec, VenueSpec
 from tuning_worker.objectives.command import CommandSpec
 from tuning_worker.objectives.python import PythonSpec
+from tuning_worker.pruner import Pruner
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -50,9 +54,10 @@ _ATTRIBUTE = re.compile(r"^ {8}(\w+): (.+?)(?=^ {8}\w|^ {4}\S|\Z)", re.MULTILINE
 
 def main(arguments: Sequence[str]) -> int:
     """Write or check every generated block; return the exit code."""
-    stale = []
+    stale, shown = [], set()
     for path in documents():
         text = path.read_text(encoding="utf-8")
+        shown |= {block.name for block in find_blocks(text) if block.kind == "generated"}
         made = fill_blocks(text, "generated", _make)
         if made != text:
             stale.append(path.relative_to(ROOT))
@@ -60,6 +65,9 @@ def main(arguments: Sequence[str]) -> int:
                 path.write_text(made, encoding="utf-8")
     if stale and "--check" in arguments:
         print(f"out of date: {', '.join(map(str, stale))}: run `make docs`")
+        return 1
+    if unshown := GENERATED.keys() - shown:
+        print(f"no document has a block for {', '.join(sorted(unshown))}: show it, or generate it no more")
         return 1
     return 0
 
@@ -131,7 +139,7 @@ def _objective_fields(model: type[BaseModel]) -> str:
     rows = [
         (f"`{name}`", _default_of(field), about.get(name, ""))
         for name, field in model.model_fields.items()
-        if name not in ("kind", "metric", "direction", "metrics", "split")
+        if name not in ("kind", "metric", "direction", "metrics", "split", "parts")
         and not name.endswith(("_sha256", "_origin", "module_file"))
     ]
     return _table(("field", "default", "meaning"), rows)
@@ -152,6 +160,12 @@ def _attribute_docs(model: type[BaseModel]) -> dict[str, str]:
         and isinstance(doc.value, ast.Constant)
         and isinstance(doc.value.value, str)
     }
+
+
+def validation_metrics() -> str:
+    """What is measured on the validation days too."""
+    names = " ".join(f"`validation_{name}`" for name in VALIDATED)
+    return f"{names}, and `validation_NAME` of the metric that is tuned (the first of several)"
 
 
 def strategy_parameters() -> str:
@@ -183,18 +197,23 @@ def verbs() -> str:
     """Every verb with its arguments and options."""
     group: Any = typer.main.get_command(app)
     context = typer.Context(group)
-    return "\n\n".join(_verb(group.get_command(context, name)) for name in VERBS)
+    commands = [group.get_command(context, name) for name in VERBS]
+    links = [f"[{each.name}](#{re.sub('[^a-z -]', '', _call(each).lower()).replace(' ', '-')})" for each in commands]
+    return "\n\n".join([" · ".join(links), *map(_verb, commands)])
+
+
+def _call(command: Any) -> str:
+    return " ".join(["orch", command.name, *(_argument(each) for each in command.params if _is_argument(each))])
 
 
 def _verb(command: Any) -> str:
-    arguments = " ".join(_argument(each) for each in command.params if _is_argument(each))
     about = _sentence(command.help)
     options = [
-        (" ".join(f"`{name}`" for name in each.opts), _sentence(each.help or ""))
+        (" ".join(f"`{name}`" for name in (*each.opts, *each.secondary_opts)), _sentence(each.help or ""))
         for each in command.params
         if not _is_argument(each)
     ]
-    head = f"### `orch {command.name} {arguments}".rstrip() + f"`\n\n{about}"
+    head = f"### `{_call(command)}`\n\n{about}"
     return f"{head}\n\n{_table(('option', 'meaning'), options)}" if options else head
 
 
@@ -205,6 +224,15 @@ def _argument(parameter: Any) -> str:
 
 def _is_argument(parameter: Any) -> bool:
     return bool(parameter.param_type_name == "argument")
+
+
+def worker_verbs() -> str:
+    """What `tuning-worker` does besides a worker's share."""
+    rows = [
+        (f"`tuning-worker {name}`", import_module(module).ABOUT.removesuffix("."))
+        for name, module in worker.VERBS.items()
+    ]
+    return _table(("verb", "does"), rows)
 
 
 # --- settings and the store -----------------------------------------------------------------------------------------
@@ -299,10 +327,13 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "arbitrage transfers": partial(_objective_fields, TransfersSpec),
     "arbitrage feeds": partial(_objective_fields, FeedsSpec),
     "evaluation": partial(_objective_fields, Evaluation),
+    "validation metrics": validation_metrics,
+    "pruner": partial(_objective_fields, Pruner),
     "days of quotes": quote_days,
     "strategy parameters": strategy_parameters,
     "arbitrage metrics": arbitrage_metrics,
     "verbs": verbs,
+    "worker verbs": worker_verbs,
     "settings": settings,
     "keys": keys,
     "job fields": job_fields,

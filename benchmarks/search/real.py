@@ -12,10 +12,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from itertools import accumulate
 from pathlib import Path
 
-from run import CHECKPOINTS
+from run import append, best_after
 
 HERE = Path(__file__).resolve().parent
 OBJECTIVE = """\
@@ -37,22 +36,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--total", type=int, default=100)
     parser.add_argument("--schedule", choices=("async", "batch"), default="async")
     options = parser.parse_args()
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
         values = run(seed, options.total, options.schedule)
-        best = list(accumulate(values, min))
         entry = {
             "problem": "branin",
             "method": f"orch-run-{options.schedule}-8",
             "seed": seed,
             "total": options.total,
-            "best": {n: best[n - 1] for n in CHECKPOINTS if n <= options.total},
+            "best": best_after(values),
             "load": round(os.getloadavg()[0], 1),
         }
         with options.out.open("a") as out:
-            out.write(json.dumps(entry) + "\n")
+            append(out, entry)
 
 
 def run(seed: int, total: int, schedule: str) -> list[float]:

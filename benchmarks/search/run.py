@@ -13,10 +13,14 @@ import time
 import warnings
 from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 import optuna
 from functions import PROBLEMS
 from methods import METHODS, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CHECKPOINTS = (10, 20, 30, 50, 75, 100, 150, 200, 250, 300, 500, 1000, 2000)
 
@@ -39,26 +43,35 @@ def main() -> None:
             for name in options.problems:
                 for method in options.methods:
                     if (name, method, seed, options.total) not in done:
-                        out.write(json.dumps(measure(name, method, seed, options.total)) + "\n")
-                        out.flush()
+                        append(out, measure(name, method, seed, options.total))
 
 
 def measure(name: str, method: str, seed: int, total: int) -> dict[str, object]:
     """One search: the best value after each checkpoint, and what it took."""
-    started, busy = time.perf_counter(), time.process_time()
+    busy = time.process_time()
     values = run(method, name, seed, total)
-    best = list(accumulate((float("inf") if value is None else value for value in values), min))
-    assert len(best) == total, (method, len(best))
+    assert len(values) == total, (method, len(values))
     return {
         "problem": name,
         "method": method,
         "seed": seed,
         "total": total,
-        "best": {n: best[n - 1] for n in CHECKPOINTS if n <= total},
-        "wall_seconds": round(time.perf_counter() - started, 3),
-        "cpu_seconds": round(time.process_time() - busy, 3),
+        "best": best_after(values),
+        "cpu_seconds": round(time.process_time() - busy, 2),
         "load": round(os.getloadavg()[0], 1),
     }
+
+
+def best_after(values: Iterable[float | None]) -> dict[int, float]:
+    """The least value after each checkpoint, to seven digits; None is a failure."""
+    best = list(accumulate((float("inf") if value is None else value for value in values), min))
+    return {n: float(f"{best[n - 1]:.7g}") for n in CHECKPOINTS if n <= len(best)}
+
+
+def append(out: TextIO, entry: dict[str, object]) -> None:
+    """One line, at once in the file."""
+    out.write(json.dumps(entry, separators=(",", ":")) + "\n")
+    out.flush()
 
 
 if __name__ == "__main__":

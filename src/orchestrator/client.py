@@ -11,6 +11,7 @@ from itertools import islice
 
 from hiredis import ReplyError
 
+from orchestrator.domain.iteration import IterationStatus, other_fields
 from orchestrator.domain.job import Status, TuningJob
 from orchestrator.domain.snapshot import SessionSnapshot
 from orchestrator.errors import NotFoundError, StateError, StoreUnreachableError
@@ -19,7 +20,7 @@ from orchestrator.store.keys import SCHEMA_VERSION, Keys, check_schema
 from orchestrator.store.lease import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any, Protocol, TypeVar
 
     from orchestrator.store.calls import Call
@@ -185,26 +186,53 @@ class Client:
             places = [(result["worker_id"], result["iteration"]) for result in chunk]
             hashes = self.ask(*(("HGETALL", self.keys.iteration(mode, session_id, *place)) for place in places))
             for result, raw in zip(chunk, hashes, strict=True):
-                yield {**_others(raw), **result}
+                yield {**other_fields(_pairs(raw)), **result}
+
+    def tells_days(self, session_id: str, mode: str, best: Mapping[str, Any] | None) -> bool:
+        """Tell whether it is recorded what the best earned on each day, so that there is something to judge."""
+        if not best:
+            return False
+        place = self.keys.iteration(mode, session_id, best["worker_id"], best["iteration"])
+        (found,) = self.ask(("HEXISTS", place, "daily"))
+        return bool(found)
+
+    def count_tried_before(self, session_id: str) -> int:
+        """Return how many different points the sessions evaluated that a session resumes from, as far as is known.
+
+        A session keeps the results of the one that it resumes from; of the ones before that, those that are there tell.
+        """
+        points: set[str] = set()
+        seen: set[str] = set()
+        while session_id and session_id not in seen:
+            seen.add(session_id)
+            for fields in self._entries(self.keys.prior(session_id)):
+                result = json.loads(fields["result"])
+                if result["status"] != IterationStatus.FAILED:
+                    points.add(json.dumps(result["params"], sort_keys=True))
+            session_id = self.find_record(session_id).get("resume_from", "")
+        return len(points)
 
     def get_holdout(self, session_id: str) -> dict[str, Any]:
         """Return what was scored on a session's held-out days, without a look at them.
 
         Returns:
-            `looks` (how often points of this session were scored on them), `all_looks` (how often any session's on
-            the same days of the same data) and `results`: g, worker_id, iteration, params, tuned_value, value,
-            metrics, daily, capital, time and look of each.
+            `looks` (how often points of this session were scored on them) and `points` (how many), `all_looks` and
+            `all_points` (any session's on one of these days of this data, at most) and `results`: g, worker_id,
+            iteration, params, tuned_value, value, metrics, daily, capital, time and look of each.
         """
         keys = self.keys
         (raw,) = self.ask(("HGETALL", keys.holdout(session_id)))
         fields = _pairs(raw)
-        looks, held_out = int(fields.pop("looks", 0)), fields.pop("held_out", "")
-        (all_looks,) = self.ask(("HGET", keys.looks, held_out))
+        looks, days = int(fields.pop("looks", 0)), json.loads(fields.pop("held_out", "[]"))
+        counts = self.ask(("HMGET", keys.looks, *days), ("HMGET", keys.scored, *days)) if days else [[], []]
+        all_looks, all_points = (max((int(count or 0) for count in each), default=0) for each in counts)
         scored = [text.split(" ", 1) for text in fields.values()]
         results = [{**json.loads(result), "look": int(number)} for number, result in scored]
         return {
             "looks": looks,
-            "all_looks": int(all_looks or 0),
+            "points": len(results),
+            "all_looks": all_looks,
+            "all_points": all_points,
             "results": sorted(results, key=lambda each: each["g"]),
         }
 
@@ -308,11 +336,6 @@ class Client:
 def _living(lease: str | None) -> dict[str, Any] | None:
     """Read a lease; None where there is none, or where its owner is known to be dead."""
     return fields_of(owner) if lease and not (owner := Lease.parse(lease)).gone() else None
-
-
-def _others(raw: Sequence[str]) -> dict[str, str]:
-    """Return the fields of an iteration's record that its result has in another form or not at all."""
-    return {name: text for name, text in _pairs(raw).items() if not name.startswith(("params", "metrics_"))}
 
 
 def _pairs(flat: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.clock import iso, utc_now
+from orchestrator.domain.optimizers import SHIPPED
 from orchestrator.domain.outcome import WorkerExit
 from orchestrator.domain.shown import shown
 from orchestrator.errors import FencedError, OrchError, SpecError, StateError, StoreUnreachableError
@@ -50,9 +51,17 @@ def _answer(name: str, arguments: Sequence[str]) -> int:
     """Run a verb; its exit codes are those of `orch`, which asks for it."""
     verb = import_module(VERBS[name])
     try:
-        return int(verb.run(_parser(name, verb.ABOUT, verb.add_arguments).parse_args(arguments)))
+        code = int(verb.run(_parser(name, verb.ABOUT, verb.add_arguments).parse_args(arguments)))
+        sys.stdout.flush()
     except OrchError as error:
         return _fail(error, error.exit_code)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains of stdout once more as it ends
+        if isinstance(error, BrokenPipeError):
+            return 1
+        where = error.filename or "stdout cannot be written"  # of a file that it opens a verb itself says what is wrong
+        return _fail(OrchError(f"{where}: {error.strerror}"), 1)
+    return code
 
 
 def _parser(verb: str, about: str, add: Any) -> argparse.ArgumentParser:
@@ -68,7 +77,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iterations", required=True, type=int, help="how many to evaluate")
     parser.add_argument("--mode", default="paper")
     parser.add_argument("--env", default="docker", help="the deployment's name, which separates records")
-    parser.add_argument("--optimizer", help="bayesian, grid or random; else the tuning config's method")
+    parser.add_argument("--optimizer", help=f"{', '.join(SHIPPED)}; else the tuning config's method")
     parser.add_argument("--output-csv", required=True)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from tuning_worker.optimizers import suggest_in_round, unused_point
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from tuning_worker.feed import Feed
@@ -23,7 +24,7 @@ Candidate = tuple["Params", str]
 """Parameters, and the point that is to be claimed for them: nothing where a repetition does not matter."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Candidates:
     """The candidates of a session, as one worker sees them.
 
@@ -46,10 +47,20 @@ class Candidates:
     feed: Feed
     claimed: Callable[[], AbstractSet[str]]
     on_repeat: Callable[[int], None]
-    _reserved: frozenset[str] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self._reserved = frozenset(self.space.point_key(params) for params in self.enqueued)
+    @cached_property
+    def _given(self) -> Mapping[int, Params]:
+        return dict(enumerate(self.enqueued))
+
+    @cached_property
+    def _reserved(self) -> frozenset[str]:
+        """The enqueued points, which are not to be suggested."""
+        return frozenset(map(self.space.point_key, self.enqueued))
+
+    @cached_property
+    def _earlier(self) -> frozenset[str]:
+        """The points of the session that this one goes on from."""
+        return frozenset(self.space.point_key(result.params) for result in self.feed.prior)
 
     def of(self, g: int) -> Iterator[Candidate]:
         """Yield the candidates of g; each further one is for a point that turned out to be taken. The last never is."""
@@ -57,9 +68,11 @@ class Candidates:
             yield self.enqueued[g], self.space.point_key(self.enqueued[g])
             yield self.enqueued[g], ""  # somebody wants it
         elif not self.optimizer.learns:
-            params = self.optimizer.suggest(g, (), {})
-            if self.claims:
+            params = self.optimizer.suggest(g, (), self._given)
+            if self.optimizer.unique or self.claims:
                 yield params, self.space.point_key(params)
+            if self.optimizer.unique:
+                self.on_repeat(g)
             yield params, ""
         else:
             yield from self._learnt(g)
@@ -69,23 +82,21 @@ class Candidates:
 
     def _learnt(self, g: int) -> Iterator[Candidate]:
         if self.batch:
-            given = dict(enumerate(self.enqueued))
             params: Params = suggest_in_round(
-                self.optimizer, self.space, self.seed, g, self.feed.results, workers=self.workers, given=given
+                self.optimizer, self.space, self.seed, g, self.feed.results, workers=self.workers, given=self._given
             )
             yield params, self.space.point_key(params)
             return
-        pending = {**dict(enumerate(self.enqueued)), **self.feed.refresh()}
+        pending = {**self._given, **self.feed.refresh()}
         for attempt in range(_ASKS):
             params = self.optimizer.suggest(g, self.feed.results, pending, attempt)
             point = self.space.point_key(params)
-            if point not in self._reserved:
+            if point not in self._reserved and point not in self._earlier:
                 yield params, point
 
     def _unused(self, g: int) -> Iterator[Candidate]:
-        while True:
-            used = self.claimed() | self._reserved
-            params = unused_point(self.space, self.seed, g, used.__contains__)
-            if params is None:
-                return
-            yield params, self.space.point_key(params)
+        for avoided in (self._reserved | self._earlier, self._reserved) if self._earlier else (self._reserved,):
+            used = self.claimed() | avoided
+            while params := unused_point(self.space, self.seed, g, used.__contains__):
+                yield params, self.space.point_key(params)
+                used = self.claimed() | avoided

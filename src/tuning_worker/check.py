@@ -15,6 +15,7 @@ from orchestrator.errors import OrchError, Problem, SpecError, UsageError
 from tuning_worker.config import TuningConfig, load_tuning_config
 from tuning_worker.evaluation import SplitError, split_days
 from tuning_worker.optimizers import make_optimizer
+from tuning_worker.pruner import PrunerError
 from tuning_worker.reproduction import facts
 from tuning_worker.space_problems import SAMPLES, is_satisfiable
 
@@ -67,6 +68,10 @@ def check(path: Path, optimizer: str | None, iterations: int, seed: int) -> dict
         document.problem(("tuning", "objective"), sentence)
         for sentence in config.objective.check(base, tuple(config.search_space))
     ]
+    problems += [
+        document.problem(("tuning", "search_space", name), why)
+        for name, why in config.objective.check_values(config.space.extremes())
+    ]
     learns = False
     try:
         learns = _make(config, chosen, iterations, seed).learns
@@ -82,9 +87,11 @@ def check(path: Path, optimizer: str | None, iterations: int, seed: int) -> dict
         return _refused(tuple(problems))
     try:
         split = _split(config, base, document)
+        folded = _folded(config, base, split, document)
     except SpecError as error:
         return _refused(error.problems)
-    return {"schema": 1, "problems": [], "learns": learns, **_accepted(config, chosen, base, split)}
+    filled_in = {**({"split": split.model_dump(mode="json")} if split else {}), **folded}
+    return {"schema": 1, "problems": [], "learns": learns, **_accepted(config, chosen, base, filled_in)}
 
 
 def _enqueue(config: TuningConfig, optimizer: str, iterations: int) -> Iterator[tuple[tuple[int, ...], str]]:
@@ -92,7 +99,7 @@ def _enqueue(config: TuningConfig, optimizer: str, iterations: int) -> Iterator[
     points: dict[str, int] = {}
     for place, params in enumerate(config.enqueue):
         try:
-            point = config.space.point_key(params)
+            point = config.space.point_key(config.space.complete(params))
         except UsageError as error:
             yield (place,), str(error)
             continue
@@ -130,6 +137,24 @@ def _split(config: TuningConfig, base: Path, document: Document) -> Split | None
     return split
 
 
+def _folded(config: TuningConfig, base: Path, split: Split | None, document: Document) -> Mapping[str, Any]:
+    """Return what the objective needs to be stopped by folds, if the config asks for that.
+
+    Raises:
+        SpecError: it cannot be.
+    """
+    if config.pruner is None:
+        return {}
+    where: tuple[str, ...] = ("tuning", "pruner")
+    if len(config.objective.objectives) > 1:
+        why = "a pruner goes by one value, and there are several objectives: leave pruner out"
+        raise SpecError((document.problem(where, why),))
+    try:
+        return config.objective.folded(config.pruner, base, split)
+    except PrunerError as error:
+        raise SpecError((document.problem((*where, *error.fields), str(error)),)) from error
+
+
 def _make(config: TuningConfig, optimizer: str, iterations: int, seed: int) -> Optimizer:
     return make_optimizer(
         optimizer,
@@ -141,8 +166,8 @@ def _make(config: TuningConfig, optimizer: str, iterations: int, seed: int) -> O
     )
 
 
-def _accepted(config: TuningConfig, optimizer: str, base: Path, split: Split | None) -> Mapping[str, Any]:
-    objective = config.objective.resolved(base) | ({"split": split.model_dump(mode="json")} if split else {})
+def _accepted(config: TuningConfig, optimizer: str, base: Path, filled_in: Mapping[str, Any]) -> Mapping[str, Any]:
+    objective = {**config.objective.resolved(base), **filled_in}
     tuning = {**config.model_dump(mode="json"), "objective": objective}
     text = json.dumps({"tuning": tuning}, allow_nan=False)
     return {

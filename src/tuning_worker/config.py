@@ -18,6 +18,7 @@ from tuning_worker.evaluation import Evaluation  # noqa: TC001 - pydantic reads 
 from tuning_worker.objectives import OBJECTIVES, spec_class
 from tuning_worker.objectives.protocol import ObjectiveSpec  # noqa: TC001 - pydantic reads it at run time
 from tuning_worker.optimizers import OPTIMIZERS
+from tuning_worker.pruner import Pruner  # noqa: TC001 - pydantic reads it at run time
 from tuning_worker.space_problems import find_problems, make_space
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class TuningConfig(BaseModel):
         constraints: what must hold between the parameters, such as `fast < slow`.
         objective: what turns parameters into metrics; its class belongs to its `kind`.
         evaluation: which days are tuned on, validated on and held out; None: all are tuned on.
+        pruner: when an iteration is stopped half-way as hopeless; None: never.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -74,6 +76,7 @@ class TuningConfig(BaseModel):
     enqueue: list[dict[str, bool | int | float | str]] = Field(default=[], max_length=_MAX_ENQUEUED)
     on_duplicate: Literal["avoid", "reuse"] = "avoid"
     evaluation: Evaluation | None = None
+    pruner: Pruner | None = None
 
     @field_validator("method")
     @classmethod

@@ -2,9 +2,7 @@
 
 A row is one line, so a torn write can only be a last line without its end: opening the file cuts that off. A metric
 that no earlier row had becomes a new column: the file is then written anew beside itself and renamed.
-
-What a row has no column for (a traceback, the profit of each day) would be lost with a worker that dies between the
-row and its commit. So the whole record of the newest row is kept beside the file, as a note, until the worker is done.
+What a row has no column for is kept beside the file, in a note.
 """
 
 from __future__ import annotations
@@ -12,13 +10,14 @@ from __future__ import annotations
 import csv
 import errno
 import io
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from orchestrator.domain.iteration import IterationStatus
 from orchestrator.errors import StateError
+from tuning_worker.rownote import RowNote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +35,7 @@ class DiskFullError(StateError):
 
 
 class IterationCsv:
-    """The CSV of one worker in one session.
+    """The CSV of one worker in one session; nobody else writes it while it is open.
 
     Args:
         path: of the file; its folder is made where it is missing.
@@ -46,6 +45,7 @@ class IterationCsv:
 
     Attributes:
         rows: what the file holds, by iteration, and what it still owes.
+        note: what the newest row has no column for.
 
     Raises:
         StateError: the file belongs to something else, or it cannot be read or written.
@@ -57,12 +57,28 @@ class IterationCsv:
         self._params = tuple(f"params_{name}" for name in params)
         self._columns: tuple[str, ...] = (*FIXED, *self._params)
         self._behind = False
-        self._note = path.with_name(f".{path.name}.last")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self.note = RowNote(path)
+        except BlockingIOError as error:
+            why = "is being written by another worker: wait for its session, or choose another base_output_csv"
+            raise StateError(f"{path} {why}") from error
+        except OSError as error:
+            raise self._unusable(error) from error
+        try:
             self.rows = self._read()
         except OSError as error:
-            raise StateError(f"{path}: {error.strerror or error}: choose another base_output_csv") from error
+            self.note.close()
+            raise self._unusable(error) from error
+        except StateError:
+            self.note.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.note.close()
 
     def write(self, rows: Iterable[Row]) -> None:
         """Make the file hold exactly these rows, in one step that a crash cannot halve.
@@ -81,7 +97,7 @@ class IterationCsv:
 
         Args:
             row: by column.
-            note: JSON that is kept for `find_note` until the next row.
+            note: JSON that is kept with it until the next row.
 
         Raises:
             DiskFullError: there is no room, or was none for an earlier row; the file is as it was before.
@@ -89,8 +105,7 @@ class IterationCsv:
         """
         self.settle()
         try:
-            # Not synced: a note is for a worker that dies alone; without one the row tells what it can.
-            self._note.write_text(json.dumps({"row": dict(row), "note": note}))
+            self.note.write(row, note)
         except OSError as error:
             raise self._failed(error) from error
         number = int(row["iteration"])
@@ -114,19 +129,6 @@ class IterationCsv:
         """
         if self._behind:
             self.write(self.rows.values())
-
-    def find_note(self, row: Row) -> Any:
-        """Return the note that came with a row, None where there is none."""
-        try:
-            kept = json.loads(self._note.read_bytes())
-        except (OSError, ValueError):
-            return None
-        return kept["note"] if filled(kept["row"]) == filled(row) else None
-
-    def forget_note(self) -> None:
-        """Nothing is left to be committed."""
-        with suppress(OSError):
-            self._note.unlink(missing_ok=True)
 
     def _append(self, row: Row) -> None:
         size = self.path.stat().st_size
@@ -180,7 +182,7 @@ class IterationCsv:
         if len(line) != len(self._columns):
             raise self._foreign(f"a row of it is damaged: {','.join(line)}")
         row = dict(zip(self._columns, line, strict=True))
-        if not row["iteration"].isdecimal() or row["status"] not in ("SUCCESS", "FAILED"):
+        if not row["iteration"].isdecimal() or row["status"] not in list(IterationStatus):
             raise self._foreign(f"a row of it is damaged: {','.join(line)}")
         if any(row[name] != value for name, value in self._identity.items()):
             raise self._foreign(f"it belongs to {row['worker_id']} of session {row['session_id']}")
@@ -189,14 +191,12 @@ class IterationCsv:
     def _foreign(self, why: str) -> StateError:
         return StateError(f"{self.path} is there already and {why}: move it away, or choose another base_output_csv")
 
+    def _unusable(self, error: OSError) -> StateError:
+        return StateError(f"{self.path}: {error.strerror or error}: choose another base_output_csv")
+
     def _failed(self, error: OSError) -> StateError:
         kind = DiskFullError if error.errno in _FULL else StateError
         return kind(f"{self.path} cannot be written: {error.strerror or error}")
-
-
-def filled(row: Row) -> Row:
-    """Return a row without its empty cells: whether a file has a column for them depends on its other rows."""
-    return {column: cell for column, cell in row.items() if cell}
 
 
 def _cells(row: Row, columns: Iterable[str]) -> str:

@@ -65,6 +65,11 @@ class _NumericDimension(_Dimension):
     log: StrictBool = False
     step: Any = None
 
+    @property
+    def extremes(self) -> tuple[Scalar, ...]:
+        """The values that all others are between."""
+        return self.bounds
+
     @field_validator("log")
     @classmethod
     def _log_is_positive(cls, log: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - pydantic's signature
@@ -212,6 +217,11 @@ class CategoricalDimension(_Dimension):
         """Every choice, in the order of the file."""
         return self.choices
 
+    @property
+    def extremes(self) -> tuple[Scalar, ...]:
+        """Every choice: they have no order."""
+        return self.choices
+
     def grid(self, points: int) -> tuple[Scalar, ...]:  # noqa: ARG002 - one face for all dimensions
         """Every choice, however many: none of them lies between two others."""
         return self.choices
@@ -244,6 +254,11 @@ class FixedDimension(_Dimension):
 
     @property
     def values(self) -> tuple[Scalar, ...]:
+        """The one value."""
+        return (self.value,)
+
+    @property
+    def extremes(self) -> tuple[Scalar, ...]:
         """The one value."""
         return (self.value,)
 

@@ -1,7 +1,8 @@
 """Which days a candidate is tuned on, validated on, and not shown at all: `tuning.evaluation`. Pure.
 
 In the order of time: TUNE | purge | VALIDATION folds 1 … k | purge | HOLDOUT. The optimizer's value is from the tune
-days; the validation days are measured beside it; the held-out days are loaded by `orch holdout` alone.
+days; the validation days are measured beside it; the held-out days are loaded by `orch holdout` alone. Where days are
+named, the parts may lie otherwise, e.g. so that each has calm days and wild ones: then there is no walk-forward.
 
 Days are UTC days that have a row. Shares and counts are of those; the purge is in days of the calendar, so that a gap
 in the data does its work: what keeps the market of one day from telling of another is time, not rows.
@@ -75,7 +76,8 @@ class Evaluation(BaseModel):
     folds: int = Field(default=1, ge=0, le=_MAX_DAYS, strict=True)
     """How many parts the days between are validated in. 0: those days are left out."""
     purge: int = Field(default=1, ge=0, le=_MAX_DAYS, strict=True)
-    """Days of the calendar that are left out before and after the validation, and before the holdout."""
+    """Days of the calendar that are left out before and after the validation, and before the holdout; in walk-forward
+    also before each fold, of what is chosen by."""
     holdout: Amount = 0.2
     """The last days: a share, a count, or a list of dates. No optimizer and no iteration sees them."""
 
@@ -107,6 +109,11 @@ class Split(BaseModel):
         """The days that are evaluated on by themselves, by the field of `Evaluation` that asks for them."""
         parts = {"tune": self.tune, "folds": self.validation, "holdout": self.holdout}
         return {field: days for field, days in parts.items() if days}
+
+    @property
+    def is_forward(self) -> bool:
+        """Whether all that is validated comes after all that is tuned on; days that are named need not."""
+        return not self.folds or max(self.tune) < min(self.validation)
 
     def held_out(self) -> Split:
         """The split of one who looks: the held-out days as the only ones."""
@@ -152,6 +159,12 @@ def split_days(days: Sequence[date], wanted: Evaluation) -> Split:
         holdout=tuple(holdout),
         left_out=tuple(day for day in days if day not in used),
     )
+
+
+def fold_ends(days: Sequence[date], folds: int) -> tuple[date, ...]:
+    """Return the last day of each of so many parts, as long as each other, or of as many as there are days."""
+    folds = min(folds, len(days))
+    return tuple(days[len(days) * fold // folds - 1] for fold in range(1, folds + 1))
 
 
 def _part(

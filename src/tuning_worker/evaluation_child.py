@@ -2,7 +2,8 @@
 
 `python -P -m tuning_worker.evaluation_child REQUESTS REPLIES FAULTS WORKER_PID`, started by `evaluation_process.py`.
 The first three are inherited pipes. Each line of REQUESTS is JSON: first `{"spec", "base"}`, answered by `{}` or by
-a failed evaluation; then `{"params", "environment"}` each time, answered by an evaluation; at last `{}`, the end.
+a failed evaluation; then `{"params", "environment", "bars"}` each time, answered by an evaluation; at last `{}`, the
+end.
 Standard output and error are the worker's own: the objective may print what it likes.
 """
 
@@ -25,15 +26,17 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from typing_extensions import override
 
 from tuning_worker.objectives import build_objective
+from tuning_worker.objectives.folds import Pruned, follow
 from tuning_worker.objectives.metrics import checked, judged
 from tuning_worker.objectives.protocol import EvaluationFailed, Measurement
 from tuning_worker.processes import MARKER, WHERE, kill_group, kill_marked
+from tuning_worker.pruner import Bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from types import TracebackType
 
-    from tuning_worker.objectives.protocol import Metrics
+    from tuning_worker.objectives.protocol import Folds, Metrics
 
 _PR_SET_PDEATHSIG: Final = 1
 _OURS: Final = ("<frozen importlib", str(Path(__file__).parent / "objectives"), __file__)
@@ -107,7 +110,6 @@ def _serve(lines: IO[str], answers: IO[str]) -> None:
     process = os.getpid()
     folder = Path.cwd()
     first = json.loads(lines.readline())
-    metrics = tuple(first["spec"].get("metrics") or (first["spec"].get("metric"),))
 
     def answer(reply: dict[str, Any]) -> None:
         if os.getpid() != process:  # the objective forked, and the copy came back as well: one answer is enough
@@ -123,27 +125,31 @@ def _serve(lines: IO[str], answers: IO[str]) -> None:
     answer({})
     while request := json.loads(lines.readline() or "{}"):
         os.environ.update(request["environment"])
-        answer(_evaluated(objective.evaluate, metrics, request["params"], folder))
+        answer(_evaluated(objective.evaluate, first["spec"], request, folder))
 
 
 def _evaluated(
-    evaluate: Callable[[dict[str, Any]], Metrics | Measurement],
-    metrics: Sequence[str],
-    params: dict[str, Any],
+    evaluate: Callable[[dict[str, Any]], Metrics | Measurement | Folds],
+    spec: dict[str, Any],
+    request: dict[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
+    metrics = tuple(spec.get("metrics") or (spec.get("metric"),))
+    bars = [bar and Bar(*bar) for bar in request["bars"]]
     started = time.perf_counter()
     try:
         os.chdir(folder)  # where the one before may have gone must not matter
-        found = evaluate(params)
+        found, values = follow(evaluate(request["params"]), bars, metrics[0], spec.get("direction", "maximize"))
         measured = checked(found if isinstance(found, Measurement) else Measurement(found))
         value, *_ = [judged(measured.metrics, metric) for metric in metrics]
+    except Pruned as stopped:
+        reply = _reply("PRUNED", seconds=time.perf_counter() - started)
+        reply |= {"message": stopped.message, "intermediate": stopped.values}
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of the user's code too
         reply = _failed(error, time.perf_counter() - started)
     else:
-        seconds = time.perf_counter() - started
-        reply = {"status": "SUCCESS", "value": value, "metrics": measured.metrics, "seconds": seconds}
-        reply |= {"kind": None, "message": None, "detail": None}
+        reply = _reply("SUCCESS", seconds=time.perf_counter() - started)
+        reply |= {"value": value, "metrics": measured.metrics, "intermediate": values}
         reply |= {"daily": measured.daily, "capital": measured.capital}
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # the objective may have put anything in their place
@@ -156,15 +162,19 @@ def _evaluated(
 def _failed(error: BaseException, seconds: float) -> dict[str, Any]:
     if not isinstance(error, EvaluationFailed):
         error = EvaluationFailed(type(error).__name__, _message(error), _traceback(error))
-    return {
-        "status": "FAILED",
-        "value": None,
+    reply = _reply("FAILED", seconds=seconds)
+    return reply | {
         "metrics": error.metrics,
         "kind": error.kind,
         "message": error.message,
         "detail": error.detail,
-        "seconds": seconds,
     }
+
+
+def _reply(status: str, seconds: float) -> dict[str, Any]:
+    """Return the fields of an `Evaluation` that all have."""
+    empty = dict.fromkeys(("value", "kind", "message", "detail"))
+    return {"status": status, "metrics": {}, "seconds": seconds, **empty}
 
 
 def _message(error: BaseException) -> str:

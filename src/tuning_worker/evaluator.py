@@ -17,10 +17,11 @@ from tuning_worker.objectives.protocol import EvaluationFailed
 from tuning_worker.processes import died
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tuning_worker.objectives.protocol import Metrics, Params
+    from tuning_worker.pruner import Bars
 
 _START_LIMIT: Final = timedelta(seconds=60)
 """What a start may take at least, where there is a timeout: the user's imports, and compiled code's first time."""
@@ -61,18 +62,20 @@ class Evaluation:
 
     Attributes:
         status: SUCCESS exactly where there is a value.
-        value: the objective's own metric: finite, None where FAILED.
+        value: the objective's own metric: finite, None where it is no SUCCESS.
         metrics: everything measured, the objective's own among it. Finite numbers, None where undefined.
         kind: why it is FAILED, to count by; see `EvaluationFailed`.
-        message: why, as a sentence.
+        message: why it is FAILED or PRUNED, as a sentence.
         detail: a traceback or the last output, at most 16 KiB.
         seconds: how long the evaluation took, without the start of the child.
-        daily: as `Measurement` has it; None where FAILED.
-        capital: as `Measurement` has it; None where FAILED.
+        daily: as `Measurement` has it; None where it is no SUCCESS.
+        capital: as `Measurement` has it; None where it is no SUCCESS.
+        intermediate: the objective's own metric after each fold that came before a result, None where undefined; empty
+            where FAILED.
         reused_from: the worker and iteration whose record this is (`worker-1:7`), where nothing was evaluated.
     """
 
-    status: Literal["SUCCESS", "FAILED"]
+    status: Literal["SUCCESS", "FAILED", "PRUNED"]
     value: float | None
     metrics: Metrics
     kind: str | None
@@ -81,6 +84,7 @@ class Evaluation:
     seconds: float
     daily: Mapping[str, float] | None = None
     capital: float | None = None
+    intermediate: Sequence[float | None] = ()
     reused_from: str = ""
 
 
@@ -129,8 +133,13 @@ class Evaluator:
         """The process id of the child, None where there is none."""
         return None if self._child is None else self._child.pid
 
-    def evaluate(self, params: Params, identity: Identity) -> Evaluation:
+    def evaluate(self, params: Params, identity: Identity, bars: Bars = ()) -> Evaluation:
         """Evaluate one suggestion. Whatever the objective does is an `Evaluation`.
+
+        Args:
+            params: the suggestion.
+            identity: whose.
+            bars: what its running value must reach to go on.
 
         Raises:
             Abandoned: `abandon` was called, before or meanwhile. All processes of the objective are gone.
@@ -142,9 +151,14 @@ class Evaluator:
         try:
             child = self._ready_child()
             started = time.perf_counter()
-            request = {"params": dict(params), "environment": identity.environment()}
+            request = {"params": dict(params), "environment": identity.environment(), "bars": list(bars)}
             answer = self._ask(child, request, self._timeout)
-            return Evaluation(**answer)
+            try:
+                return Evaluation(**answer)
+            except TypeError:  # the objective has answered in the child's place, and goes on
+                self._child = None
+                child.kill()
+                raise _failure(BadReply(), None) from None
         except EvaluationFailed as failure:
             seconds = time.perf_counter() - started
             return Evaluation("FAILED", None, failure.metrics, failure.kind, failure.message, failure.detail, seconds)

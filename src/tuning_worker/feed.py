@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from orchestrator.domain.iteration import IterationStatus
 from orchestrator.domain.job import Status
 from orchestrator.domain.plan import worker_name
 from orchestrator.errors import UsageError
 from tuning_worker.optimizers.protocol import Result
+from tuning_worker.pruner import Course
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,6 +33,7 @@ class Feed:
         metrics: the names of the objectives: the values of a result, where there are several.
         prior: results of an earlier session, which stand before its own: their g are negative.
         by_g: its own, each iteration once.
+        courses: how those of its own went that were evaluated fold by fold.
     """
 
     store: BlockingStore
@@ -39,6 +42,7 @@ class Feed:
     metrics: Sequence[str] = ()
     prior: list[Result] = field(default_factory=list)
     by_g: dict[int, Result] = field(default_factory=dict)
+    courses: dict[int, Course] = field(default_factory=dict)
     _last: str = "0-0"
     _known_below: int = 0
 
@@ -55,8 +59,8 @@ class Feed:
             result for result in sorted(told, key=lambda each: int(each["g"])) if _fits(result, space, self.metrics)
         ]
         for place, result in enumerate(fitting, start=-len(fitting)):
-            failed = result["status"] != Status.SUCCESS
-            value = None if failed else result["metrics"][self.metrics[0]]
+            succeeded = result["status"] == IterationStatus.SUCCESS
+            value = None if not succeeded else result["metrics"][self.metrics[0]]
             self.prior.append(self._result({**result, "g": place, "value": value}))
         return len(told) - len(fitting)
 
@@ -73,6 +77,8 @@ class Feed:
             self._last = entry_id
             result = json.loads(fields["result"])
             self.by_g[result["g"]] = self._result(result)  # a retry's comes later
+            if values := result.get("intermediate"):
+                self.courses[result["g"]] = Course(values, result["status"] == IterationStatus.PRUNED)
         pending = {worker: json.loads(text) for worker, text in candidates.items() if worker != self.worker_id}
         return {candidate["g"]: candidate["params"] for candidate in pending.values()}
 
@@ -122,4 +128,5 @@ def _fits(result: Mapping[str, Any], space: SearchSpace, metrics: Iterable[str])
         space.validate_point(result["params"])
     except UsageError:
         return False
-    return result["status"] != Status.SUCCESS or all(result["metrics"].get(name) is not None for name in metrics)
+    has_all = all(result["metrics"].get(name) is not None for name in metrics)
+    return has_all or result["status"] != IterationStatus.SUCCESS

@@ -15,7 +15,6 @@ from orchestrator.clock import iso
 from orchestrator.domain.job import Status
 from orchestrator.errors import StateError
 from orchestrator.store import calls
-from tuning_worker.recorded import RecordedSession, Trial, point
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.store.blocking import BlockingStore
     from tuning_worker.evaluation import Split
     from tuning_worker.evaluator import Evaluation
+    from tuning_worker.recorded import RecordedSession, Trial
 
 _COUNTS = ("looks", "held_out")
 
@@ -34,12 +34,14 @@ class Holdout:
 
     Attributes:
         looks: how often points of this session were scored on them.
-        all_looks: how often these days of this data were scored on, by whatever session of the env.
+        all_looks: how often one of these days of this data was, at most, by whatever session of the env.
+        all_points: how many points were in all of these looks: who takes the best of many has compared as many.
         results: by point.
     """
 
     looks: int
     all_looks: int
+    all_points: int
     results: Mapping[str, Mapping[str, Any]]
 
 
@@ -61,11 +63,13 @@ def held_out_days(session: RecordedSession) -> Split:
 
 def read_holdout(store: BlockingStore, session: RecordedSession) -> Holdout:
     """Read what was scored so far."""
-    raw, looks = store.read_all(
-        [("HGETALL", store.keys.holdout(session.session_id)), ("HGET", store.keys.looks, held_out_key(session))]
+    keys, days = store.keys, days_looked_at(session)
+    raw, *counts = store.read_all(
+        [("HGETALL", keys.holdout(session.session_id)), ("HMGET", keys.looks, *days), ("HMGET", keys.scored, *days)]
     )
     results = {name: _read(text) for name, text in raw.items() if name not in _COUNTS}
-    return Holdout(int(raw.get("looks", 0)), int(looks or 0), results)
+    all_looks, all_points = (max(int(count or 0) for count in each) for each in counts)
+    return Holdout(int(raw.get("looks", 0)), all_looks, all_points, results)
 
 
 def look(
@@ -81,20 +85,29 @@ def look(
         StateError: one cannot be evaluated; then nothing is recorded, and nothing is told.
     """
     known = read_holdout(store, session)
-    fresh = [trial for trial in trials if point(trial.params) not in known.results]
+    fresh = [trial for trial in trials if trial.point not in known.results]
     if not fresh:
         return known
-    results = {point(trial.params): _result(trial, evaluate(trial), clock()) for trial in fresh}
-    store.do(calls.look(store.keys, session.session_id, held_out_key(session), results))
+    results = {trial.point: _result(trial, evaluate(trial), clock()) for trial in fresh}
+    store.do(calls.look(store.keys, session.session_id, days_looked_at(session), results))
     return read_holdout(store, session)
 
 
-def held_out_key(session: RecordedSession) -> str:
-    """Return a hash of the data and its held-out days (64 hex digits): the same for every session that shares them."""
+def days_looked_at(session: RecordedSession) -> list[str]:
+    """Return the names of the held-out days by which looks are counted: by each file of the data, its path and content.
+
+    So a look counts for whoever shares one of the days: in a split that is cut elsewhere, with data that were saved
+    again, moved or copied, or beside another file. The rate alone is shared by other markets, and left out.
+    """
     section = session.config.objective.model_dump(mode="json")
-    data = {name: value for name, value in section.items() if name.startswith("data_") and value is not None}
-    days = [] if session.split is None else [day.isoformat() for day in session.split.holdout]
-    return hashlib.sha256(json.dumps([data or section.get("data"), days], sort_keys=True).encode()).hexdigest()
+    data = section.get("data")
+    files = [text for name, text in data.items() if not name.startswith("fx")] if isinstance(data, dict) else [data]
+    days = () if session.split is None else session.split.holdout
+    return [
+        f"{hashlib.sha256(text.encode()).hexdigest()[:16]} {day}"
+        for text in sorted({text for text in (*files, section.get("data_sha256")) if text})
+        for day in days
+    ]
 
 
 def _result(trial: Trial, outcome: Evaluation, now: datetime) -> str:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from tuning_worker.dimensions import CategoricalDimension, FixedDimension
-from tuning_worker.statistics.deflated_sharpe import DeflatedSharpe, daily_sharpe, deflated_sharpe
+from tuning_worker.evaluation import Evaluation
+from tuning_worker.statistics.deflated_sharpe import DeflatedSharpe, deflated_sharpe
 from tuning_worker.statistics.neighbourhood import Evaluated, Neighbourhood, find_neighbourhood
 from tuning_worker.statistics.overfitting import FEWEST_DAYS, Overfitting, probability_of_overfitting
+from tuning_worker.statistics.sharpe import daily_sharpe
 from tuning_worker.statistics.walk_forward import WalkForward, walk_forward
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from tuning_worker.evaluation import Split
     from tuning_worker.recorded import RecordedSession, Trial
     from tuning_worker.space import SearchSpace
 
@@ -34,7 +37,9 @@ class Judgement:
     """What can be said of a session's best; a statistic that cannot be computed is None, and `missing` says why.
 
     Attributes:
-        tried: how many different points have a value.
+        tried: how many different points were evaluated, those that were pruned included.
+        pruned: how many of them were, so that nothing but their number is known here.
+        tried_before: how many more were by the sessions that it resumes from.
         best_g: of the best; None where nothing has a value.
         tune_days: how many days it was chosen by; None where the objective tells no days.
         deflated_sharpe: of the best, on the tune days.
@@ -45,6 +50,8 @@ class Judgement:
     """
 
     tried: int
+    pruned: int = 0
+    tried_before: int = 0
     best_g: int | None = None
     tune_days: int | None = None
     deflated_sharpe: DeflatedSharpe | None = None
@@ -63,10 +70,11 @@ class Judgement:
 
 def judge(session: RecordedSession) -> Judgement:
     """Compute all that the records allow."""
-    ranked = session.ranked()
+    ranked = session.ranked_points
     if not ranked:
         return Judgement(0, missing=dict.fromkeys(STATISTICS, "no iteration has a value"))
-    found = Judgement(len(ranked), ranked[0].g)
+    pruned = len(session.pruned_points)
+    found = Judgement(len(ranked) + pruned, pruned, session.tried_before, ranked[0].g)
     found = _judge_neighbourhood(found, session, ranked)
     if ranked[0].daily is None:
         missing = dict.fromkeys(STATISTICS, "the objective tells no daily profits") | found.missing
@@ -97,15 +105,13 @@ def _evaluated(space: SearchSpace, trial: Trial) -> Evaluated:
             coordinates[name] = repr(value)
         elif not isinstance(dimension, FixedDimension):
             coordinates[name] = float(dimension.share(cast("int", value)))  # a float where the dimension is one
-    assert trial.value is not None  # noqa: S101 - ranked ones have one
-    return Evaluated(trial.g, coordinates, trial.value)
+    return Evaluated(trial.g, coordinates, trial.known_value)
 
 
 def _judge_days(found: Judgement, session: RecordedSession, ranked: Sequence[Trial]) -> Judgement:
     """Add what follows from the daily profits."""
     split, days = session.split, sorted(ranked[0].daily or ())
     tune = days if split is None else [day.isoformat() for day in split.tune]
-    folds = [] if split is None else [[day.isoformat() for day in fold] for fold in split.folds]
     # Others than the best's days are those of another objective, which was mended in between: not to be compared.
     candidates = sorted(
         (trial for trial in ranked if trial.daily is not None and trial.daily.keys() == set(days)),
@@ -116,28 +122,46 @@ def _judge_days(found: Judgement, session: RecordedSession, ranked: Sequence[Tri
     best = [ranked[0].daily[day] for day in tune] if ranked[0].daily else []
     statistics = {
         "deflated_sharpe": (
-            deflated_sharpe(best, sharpes, found.tried),
-            "the best's days are all alike, or fewer than two tries have a Sharpe ratio",
+            deflated_sharpe(best, sharpes, found.tried + found.tried_before),
+            "the best's days are all alike, or there is but one: it has no Sharpe ratio",
         ),
         "overfitting": (
-            probability_of_overfitting(matrix),
+            probability_of_overfitting(matrix, by_profit=session.metric not in _BY_SHARPE),
             f"{len(tune)} days are too few, it takes {FEWEST_DAYS}"
             if len(tune) < FEWEST_DAYS
             else "on these days all candidates did the same",
         ),
-        "walk_forward": (
-            walk_forward(
-                [trial.g for trial in candidates],
-                matrix,
-                [_matrix(candidates, fold) for fold in folds],
-                _sharpes if session.metric in _BY_SHARPE else _sums,
-            ),
-            "there is one candidate" if folds else "there are no validation folds (tuning.evaluation)",
-        ),
+        "walk_forward": (_walk(session, candidates), _why_no_walk(split)),
     }
     missing = {name: why for name, (statistic, why) in statistics.items() if statistic is None}
     computed: dict[str, Any] = {name: statistic for name, (statistic, _) in statistics.items()}
     return replace(found, tune_days=len(tune), missing={**found.missing, **missing}, **computed)
+
+
+def _walk(session: RecordedSession, candidates: Sequence[Trial]) -> WalkForward | None:
+    split = session.split
+    if split is None or not split.is_forward:
+        return None
+    days = (*split.tune, *split.validation)
+    return walk_forward(
+        [trial.g for trial in candidates],
+        days,
+        _matrix(candidates, [day.isoformat() for day in days]),
+        split.folds,
+        (session.config.evaluation or Evaluation()).purge,
+        _sharpes if session.metric in _BY_SHARPE else _sums,
+    )
+
+
+def _why_no_walk(split: Split | None) -> str:
+    if split is None or not split.folds:
+        return "there are no validation folds (tuning.evaluation)"
+    if not split.is_forward:
+        return (
+            f"the validation begins on {min(split.validation)} and days are tuned on until {max(split.tune)}: "
+            "what there is to choose from knows the days after the choice"
+        )
+    return "there is one candidate"
 
 
 def _matrix(candidates: Sequence[Trial], days: Sequence[str]) -> Floats:

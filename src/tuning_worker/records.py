@@ -8,14 +8,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.domain.job import Status
+from orchestrator.domain.iteration import IterationStatus
 from orchestrator.domain.plan import global_index, worker_name
 from orchestrator.errors import StateError
 from orchestrator.store import calls
-from orchestrator.store.calls import Place
-from tuning_worker.csvfile import DiskFullError, filled
+from orchestrator.store.calls import Place, Taken
+from tuning_worker.csvfile import DiskFullError
 from tuning_worker.evaluator import Evaluation
 from tuning_worker.reproduction import differing
+from tuning_worker.rownote import filled
 from tuning_worker.rows import flat, named, number_of, parse_point, row_of, text_of, written
 
 if TYPE_CHECKING:
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
 
 
 _CHUNK = 500  # records a round trip
-_FINISHED = ("SUCCESS", "FAILED")
+_FINISHED = frozenset(IterationStatus)
+
+
+_UNTOLD = {
+    IterationStatus.SUCCESS: "",
+    IterationStatus.FAILED: "recovered: its row in the CSV does not say why it failed",
+    IterationStatus.PRUNED: "its row in the CSV does not say after which fold it was stopped",
+}
 
 
 class Records:
@@ -78,11 +86,15 @@ class Records:
             StateError: the CSV holds rows of an earlier session of the same name.
         """
         stored = self._stored()
-        if self._csv.rows and not stored:  # an iteration's parameters are in the store before its row is written
+        # An iteration's parameters are in the store before its row is written. Only a store that lost its last second
+        # to a power failure has forgotten them, and then the rows are known to be this job's.
+        if self._csv.rows and not stored and self._csv.note.owner != self._share.job_id:
             raise StateError(
                 f"{self._csv.path} holds rows of an earlier session {self._share.session_id}: "
                 "move it away, or choose another base_output_csv"
             )
+        if self._csv.note.owner != self._share.job_id:
+            self._csv.note.begin(self._share.job_id)
         for iteration, row in sorted(self._csv.rows.items()):
             known = stored.get(iteration, {})
             # A row that was committed and is not recorded now is one that `orch retry` took back.
@@ -111,12 +123,12 @@ class Records:
     def _read(self, iterations: Sequence[int]) -> list[Mapping[str, str]]:
         return self._store.read_all([("HGETALL", self.place(each).key(self._store.keys)) for each in iterations])
 
-    def begin(self, iteration: int, params: Params, point: str) -> calls.Beginning:
-        """Store an iteration's parameters before they are evaluated."""
+    def begin(self, iteration: int, params: Params, point: str, bars: str = "") -> calls.Beginning:
+        """Store an iteration's parameters, and its bars where there is a pruner, before it is evaluated."""
         place = self.place(iteration)
         fields = {**self._identity(place), **self._origin(), "started_at": self._clock()}
         limit = self._share.spec.max_failures
-        return self._store.do(calls.begin(self._store.keys, place, dict(params), point, fields, limit))
+        return self._store.do(calls.begin(self._store.keys, place, dict(params), point, fields, limit, bars))
 
     def record(self, iteration: int, params: Params, outcome: Evaluation) -> Evaluation:
         """Record an iteration: its row on the disk first, then its commit.
@@ -136,13 +148,13 @@ class Records:
             outcome = _failed_by(error, outcome)
             fields = self._fields(iteration, outcome)
             self._csv.owe(self._row(fields, params, outcome))
-        self._commit(iteration, fields, Status(outcome.status), params, outcome.value, outcome.metrics)
+        self._commit(iteration, fields, IterationStatus(outcome.status), params, outcome.value, outcome.metrics)
         return outcome
 
     def find_recorded(self, g: int) -> Mapping[str, str] | None:
         """Return the record of whichever worker's iteration g, if it is a SUCCESS."""
         record: Mapping[str, str] = self._store.read("HGETALL", self._place_of(g).key(self._store.keys))
-        return record if record.get("status") == Status.SUCCESS else None
+        return record if record.get("status") == IterationStatus.SUCCESS else None
 
     def find_twin(self, params: Params, g: int) -> Evaluation | None:
         """Return what was recorded of the same point by an iteration other than g, as g's own outcome."""
@@ -150,7 +162,7 @@ class Records:
         holder = self._store.read("HGET", points, self._space.point_key(params))
         if holder is None or int(holder) == g or (record := self.find_recorded(int(holder))) is None:
             return None
-        daily, capital = record.get("daily"), record.get("capital")
+        daily, capital, intermediate = (record.get(name) for name in ("daily", "capital", "intermediate"))
         return Evaluation(
             status="SUCCESS",
             value=float(record["value"]),
@@ -161,6 +173,7 @@ class Records:
             seconds=0.0,
             daily=json.loads(daily) if daily else None,
             capital=float(capital) if capital else None,
+            intermediate=json.loads(intermediate) if intermediate else (),
             reused_from=f"{record['worker_id']}:{record['iteration']}",
         )
 
@@ -176,9 +189,9 @@ class Records:
             return str(error)
         return ""
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """All is recorded: nothing need be kept for a worker that comes after this one."""
-        self._csv.forget_note()
+        self._csv.note.remove()
 
     def _fields(self, iteration: int, outcome: Evaluation) -> dict[str, object]:
         """Return the fields of an iteration's hash but for its parameters and metrics."""
@@ -189,11 +202,12 @@ class Records:
             "timestamp": self._clock(),
             "seconds": round(outcome.seconds, 6),
             "kind": outcome.kind or "",
-            "reason": f"{outcome.kind}: {outcome.message}" if outcome.kind else "",
+            "reason": f"{outcome.kind}: {outcome.message}" if outcome.kind else outcome.message or "",
             "error": outcome.detail or "",
             **({} if outcome.daily is None else {"daily": json.dumps(outcome.daily)}),
             **({} if outcome.capital is None else {"capital": outcome.capital}),
-            **({"reused_from": outcome.reused_from} if outcome.reused_from else {}),
+            **({"intermediate": json.dumps(list(outcome.intermediate))} if outcome.intermediate else {}),
+            **({"reused_from": outcome.reused_from, "bars": ""} if outcome.reused_from else {}),
         }
 
     def _row(self, fields: Mapping[str, object], params: Params, outcome: Evaluation) -> dict[str, str]:
@@ -202,37 +216,43 @@ class Records:
     def _origin(self) -> dict[str, object]:
         """Return where an iteration is evaluated, and by which versions where they are not the session's."""
         others = differing(self._share.versions)
-        versions = {"versions": json.dumps(others)} if others else {}
-        return {"attempt": self._share.attempt, "host": socket.gethostname(), **versions}
+        # Written also where it is empty: an attempt before this one may have had others.
+        versions = json.dumps(others) if others else ""
+        return {"attempt": self._share.attempt, "host": socket.gethostname(), "versions": versions}
 
     def _commit_row(self, iteration: int, row: Row, known: Mapping[str, str]) -> None:
         """Commit what a worker wrote to its CSV and could not commit any more; `known` is its record in the store."""
-        status = Status(row["status"])
+        status = IterationStatus(row["status"])
         try:
             stored = known.get("params")
             params = json.loads(stored) if stored else parse_point(self._space, named(row, "params_"))
-            note = self._csv.find_note(row) or self._told_by(iteration, row)
+            note = self._csv.note.find(row) or self._told_by(iteration, row)
             value = number_of(row["value"])
         except ValueError as error:
             raise StateError(f"{self._csv.path}: the row of iteration {iteration} is damaged: {error}") from error
-        fields = {
-            **note["fields"],
-            "params": calls.dumps(params),
-            **{f"params_{name}": given for name, given in params.items()},
-        }
-        self._commit(iteration, fields, status, params, value, note["metrics"])
+        if not stored:
+            self._begin_recovered(iteration, params)
+        self._commit(iteration, note["fields"], status, params, value, note["metrics"])
+
+    def _begin_recovered(self, iteration: int, params: Params) -> None:
+        """Let the store know again what it has lost: the parameters of a row, and that their point is claimed."""
+        place = self.place(iteration)
+        for point in (self._space.point_key(params), ""):  # another iteration may have claimed it meanwhile
+            call = calls.begin(self._store.keys, place, dict(params), point, self._identity(place))
+            if not isinstance(self._store.do(call), Taken):
+                return
 
     def _told_by(self, iteration: int, row: Row) -> dict[str, Any]:
         """Return what a row tells whose note is lost."""
-        failed = row["status"] == Status.FAILED
+        status = IterationStatus(row["status"])
         fields = {
             **self._identity(self.place(iteration)),
             **self._origin(),
             "value": row["value"],
             "timestamp": row["timestamp"],
             "seconds": None,
-            "kind": "recovered" if failed else "",
-            "reason": "recovered: its row in the CSV does not say why it failed" if failed else "",
+            "kind": "recovered" if status is IterationStatus.FAILED else "",
+            "reason": _UNTOLD[status],
             "error": "",
         }
         metrics = {name: number_of(text) for name, text in named(row, "metrics_").items()}
@@ -242,7 +262,7 @@ class Records:
         self,
         iteration: int,
         fields: Mapping[str, object],
-        status: Status,
+        status: IterationStatus,
         params: Params,
         value: float | None,
         metrics: Mapping[str, float | int | None],
@@ -258,12 +278,16 @@ class Records:
             "metrics": dict(metrics),
             "timestamp": text_of(fields["timestamp"]),
             "reason": fields.get("reason", ""),
+            **({"intermediate": json.loads(str(values))} if (values := fields.get("intermediate")) else {}),
         }
+        # The parameters too, though `begin` stored them: a server that was killed may have forgotten what it confirmed.
+        known = {"params": calls.dumps(params), **{f"params_{name}": value for name, value in params.items()}}
+        measured = {f"metrics_{name}": metric for name, metric in metrics.items()}
         record = calls.Record(
             status=status,
             value=value,
             direction=self._share.direction,
-            fields={**fields, **{f"metrics_{name}": metric for name, metric in metrics.items()}},
+            fields={**fields, **known, **measured},
             result=result,
             metrics=list(metrics),
         )

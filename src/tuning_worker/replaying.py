@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tuning_worker.evaluator import Evaluation
     from tuning_worker.recorded import Trial
@@ -20,7 +20,7 @@ class Comparison:
     """One figure, then and now.
 
     Attributes:
-        name: `status`, `value`, `metrics.NAME` or `daily.DAY`.
+        name: `status`, `value`, `metrics.NAME`, `daily.DAY` or `intermediate.FOLD`.
         recorded: as it was recorded; None where it is undefined or was not there.
         replayed: as it is now.
         same: whether they agree.
@@ -46,6 +46,7 @@ def compare(trial: Trial, outcome: Evaluation, tolerance: float) -> list[Compari
         ("value", trial.value, outcome.value),
         *_of("metrics", trial.metrics, outcome.metrics),
         *_of("daily", trial.daily or {}, outcome.daily or {}),
+        *_of("intermediate", _numbered(trial.intermediate or ()), _numbered(outcome.intermediate)),
     ]
     return [Comparison(name, then, now, _same(then, now, tolerance)) for name, then, now in pairs]
 
@@ -55,6 +56,10 @@ def _of(
 ) -> Iterable[tuple[str, Figure, Figure]]:
     for name in dict.fromkeys((*then, *now)):
         yield f"{prefix}.{name}", then.get(name), now.get(name)
+
+
+def _numbered(values: Sequence[float | None]) -> dict[str, float | None]:
+    return {str(fold): value for fold, value in enumerate(values, start=1)}
 
 
 def _same(then: Figure, now: Figure, tolerance: float) -> bool:

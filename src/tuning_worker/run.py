@@ -19,12 +19,14 @@ from tuning_worker.evaluator import Evaluator, Identity
 from tuning_worker.feed import Feed
 from tuning_worker.optimizers import Optimizer, make_optimizer
 from tuning_worker.optimizers.rounds import round_start
+from tuning_worker.pruner import make_bars, read_bars
 from tuning_worker.records import Records
 
 if TYPE_CHECKING:
     from orchestrator.clock import Clock
     from orchestrator.store.blocking import BlockingStore
     from tuning_worker.objectives.protocol import Params
+    from tuning_worker.pruner import Bars, Direction, Pruner
     from tuning_worker.share import Share
     from tuning_worker.space import SearchSpace
 
@@ -55,6 +57,8 @@ class Worker:
     feed: Feed = field(init=False)
     candidates: Candidates = field(init=False)
     reuses: bool = field(init=False)
+    pruner: Pruner | None = field(init=False)
+    direction: Direction = field(init=False)
     records: Records = field(init=False)
     kinds: list[str] = field(default_factory=list)
 
@@ -79,14 +83,15 @@ class Worker:
         csv = IterationCsv(share.output_csv, share.session_id, share.worker_id, list(self.space.dimensions))
         self.records = Records(self.store, csv, share, self.space, self.clock)
         self.reuses = config.on_duplicate == "reuse"
+        self.pruner, self.direction = config.pruner, config.objective.direction
         self.candidates = Candidates(
             optimizer=self.optimizer,
             space=self.space,
             seed=share.seed,
             workers=share.workers,
-            batch=share.spec.schedule == "batch",
+            batch=self._batch,
             claims=self.reuses,
-            enqueued=[self.space.validate_point(params) for params in config.enqueue],
+            enqueued=[self.space.validate_point(self.space.complete(params)) for params in config.enqueue],
             feed=self.feed,
             claimed=lambda: set(self.store.read("HKEYS", self.store.keys.points(share.session_id))),
             on_repeat=lambda g: self.say("iteration.repeats_point", g=g),
@@ -99,9 +104,8 @@ class Worker:
         stored = self.records.reconcile()
         self.kinds = [_kind(record.get("kind")) for _, record in sorted(stored.items())[:_BROKEN_AFTER]]
         self.say("worker.started", attempt=share.attempt, iterations=share.iterations, recorded=len(stored))
-        with Evaluator(
-            config.objective.model_dump(mode="json"), share.base, timeout=share.spec.iteration_timeout
-        ) as evaluator:
+        objective = config.objective.model_dump(mode="json")
+        with csv, Evaluator(objective, share.base, timeout=share.spec.iteration_timeout) as evaluator:
             return self._work(evaluator, set(stored))
 
     def _work(self, evaluator: Evaluator, recorded: set[int]) -> WorkerExit:
@@ -114,8 +118,8 @@ class Worker:
                 self.say("worker.stopped", next_iteration=iteration)
                 return WorkerExit.STOPPED
             match self._begin(iteration):
-                case Begun(params):
-                    self._evaluate(evaluator, iteration, json.loads(params))
+                case Begun(params, bars):
+                    self._evaluate(evaluator, iteration, json.loads(params), read_bars(bars))
                 case Enough(failures):
                     self._give_up(f"max_failures: {failures} iterations of the session have failed")
                     return WorkerExit.BROKEN
@@ -123,9 +127,13 @@ class Worker:
                     continue
         self._settle()
         self._broken()
-        self.records.close()
+        self.records.finish()
         self.say("worker.finished", iterations=self.share.iterations)
         return WorkerExit.DONE
+
+    @property
+    def _batch(self) -> bool:
+        return self.share.spec.schedule == "batch"
 
     def _ready(self, iteration: int) -> bool:
         """Wait for what an iteration needs before it begins: room on the disk, and in a batch the rounds before it.
@@ -136,7 +144,7 @@ class Worker:
         share = self.share
         if self.stopping() or not self._settle():
             return False
-        if share.spec.schedule != "batch" or not self.optimizer.learns:
+        if not self._batch or not (self.optimizer.learns or self.pruner):
             return True
         first = round_start(self.records.place(iteration).g, share.workers)
         return self.feed.wait_for_rounds(first, share.workers, self.stopping)
@@ -152,21 +160,33 @@ class Worker:
         return not why
 
     def _begin(self, iteration: int) -> Beginning:
-        """Settle on an iteration's parameters and store them."""
-        for params, point in self.candidates.of(self.records.place(iteration).g):
-            answer = self.records.begin(iteration, params, point)
+        """Settle on an iteration's parameters and bars, and store them."""
+        g = self.records.place(iteration).g
+        bars = self._bars(g)
+        for params, point in self.candidates.of(g):
+            answer = self.records.begin(iteration, params, point, bars)
             if isinstance(answer, Taken) and self.reuses and self.records.find_recorded(answer.g):
-                answer = self.records.begin(iteration, params, "")
+                answer = self.records.begin(iteration, params, "", bars)
             if not isinstance(answer, Taken):
                 return answer
         raise AssertionError("the last candidate claims nothing, so it cannot be taken")
 
-    def _evaluate(self, evaluator: Evaluator, iteration: int, params: Params) -> None:
+    def _bars(self, g: int) -> str:
+        """Return what an iteration must reach to go on, by what is known now: in a batch, of the rounds before it."""
+        if self.pruner is None:
+            return ""
+        if not self._batch:
+            self.feed.refresh()  # a grid, say, has not looked at results for its candidate
+        first = round_start(g, self.share.workers) if self._batch else self.share.total
+        known = (course for each, course in self.feed.courses.items() if each < first)
+        return json.dumps(make_bars(known, self.direction, self.pruner))
+
+    def _evaluate(self, evaluator: Evaluator, iteration: int, params: Params, bars: Bars) -> None:
         place = self.records.place(iteration)
         self.say("iteration.started", iteration=iteration, g=place.g, params=dict(params))
         identity = Identity(place.session_id, place.worker_id, iteration, place.g, self.share.seed)
         twin = self.records.find_twin(params, place.g) if self.reuses else None
-        outcome = self.records.record(iteration, params, twin or evaluator.evaluate(params, identity))
+        outcome = self.records.record(iteration, params, twin or evaluator.evaluate(params, identity, bars))
         if len(self.kinds) < _BROKEN_AFTER:
             self.kinds.append(_kind(outcome.kind))
         self.say(
@@ -196,5 +216,5 @@ def set_verdict(store: BlockingStore, share: Share, verdict: str) -> None:
 
 
 def _kind(kind: str | None) -> str:
-    """Return how an iteration failed, where that was the objective's doing."""
+    """Return how an iteration failed, if it did and that was the objective's doing."""
     return "" if kind in (None, "disk_full") else kind

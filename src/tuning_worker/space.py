@@ -87,6 +87,18 @@ class SearchSpace:
         axes = {name: dimension.grid(grid_points) for name, dimension in self.dimensions.items()}
         return Lattice(axes, self.dimensions, self.constraints)
 
+    def extremes(self) -> Mapping[str, tuple[Scalar, ...]]:
+        """Return of each parameter the values between which all others are: its bounds, or all of its choices."""
+        return {name: dimension.extremes for name, dimension in self.dimensions.items()}
+
+    def complete(self, params: Params) -> Params:
+        """Return a point that a user wrote, with what is fixed wherever the user left it out."""
+        point = dict(params)
+        for name, dimension in self.dimensions.items():
+            if name not in point and dimension.type == "fixed" and dimension.is_active(point):
+                point[name] = dimension.value
+        return point
+
     def validate_point(self, params: Params) -> Point:
         """The same point as this space spells it: its order, ints as int, floats as float, choices as in the file.
 

@@ -16,6 +16,7 @@ import typer
 
 from orchestrator.cli import VERBS
 from orchestrator.cli.app import app
+from orchestrator.domain import optimizers
 from orchestrator.domain.session import SessionSpec, load_session
 from orchestrator.errors import OrchError
 from orchestrator.executors import EXECUTORS, make_executor
@@ -187,6 +188,7 @@ def test_the_tables_lead_to_what_they_name():
         assert make_executor(name).name == name
     for name in VERBS:
         assert commands()[name].help
+    assert set(optimizers.SHIPPED) == set(OPTIMIZERS)
 
 
 # --- documents ------------------------------------------------------------------------------------------------------
@@ -214,8 +216,18 @@ def test_every_captured_block_has_been_captured(path: Path):
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_links_lead_somewhere(path: Path):
     text = path.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!https?://)([^)#\s]+)(?:#[^)]*)?\)", text):
-        assert (path.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]*))?\)", text):
+        page = path.parent / target if target else path
+        assert page.exists(), target
+        if anchor:
+            assert anchor in anchors(page), f"{target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that a renderer gives to a page's headings: letters in lower case, no punctuation, `-` for a space."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)

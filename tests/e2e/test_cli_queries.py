@@ -162,6 +162,9 @@ def test_best_is_a_piece_of_a_tuning_config_that_loads(finished: Cli):
     pinned = load_tuning_config(fragment + objective, "best.yaml").space
     assert {name: each.grid(1)[0] for name, each in pinned.dimensions.items()} == best["params"]
     assert finished("best", "demo", "-o", "quiet").out.startswith("x=0.")
+    assert best["judgement"] is None  # its objective tells no days
+    assert "deflated" not in fragment
+    assert finished("results", "demo").err == ""
 
 
 def test_a_session_can_be_taken_away_as_a_file(finished: Cli, tmp_path: Path):

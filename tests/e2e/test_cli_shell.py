@@ -136,7 +136,8 @@ def test_something_unforeseen_is_a_sentence_and_a_report(cli: Cli):
 
 def test_a_reader_who_leaves_and_a_full_disk(finished: Cli):
     script = f'"{sys.executable}" -m orchestrator {{}}; echo $? >&2'
-    for verb in ("status -o json", "results demo -o jsonl", "logs demo"):
+    # typer writes the help, and the shell's completions, by itself
+    for verb in ("status -o json", "results demo -o jsonl", "logs demo", "--help", "run --help", "--version"):
         gone = subprocess.run(
             ["bash", "-c", f"({script.format(verb)}) | true"],
             cwd=finished.cwd, env=finished.environ, capture_output=True, text=True, check=False,
@@ -147,6 +148,21 @@ def test_a_reader_who_leaves_and_a_full_disk(finished: Cli):
             cwd=finished.cwd, env=finished.environ, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert full.stderr == "orch: stdout cannot be written: No space left on device\n1\n"
+
+
+def test_a_verb_of_the_worker_whose_reader_leaves_or_has_no_room(finished: Cli):
+    script = f'"{sys.executable}" -m tuning_worker check --config tuning.yaml --iterations 1; echo $? >&2'
+    for unbuffered in ("", "1"):
+        shown = {
+            where: subprocess.run(
+                ["bash", "-c", f"({script}) {where}"],
+                cwd=finished.cwd, env={**finished.environ, "PYTHONUNBUFFERED": unbuffered},
+                capture_output=True, text=True, check=False,
+            ).stderr
+            for where in ("> /dev/full", "| sleep 0")
+        }  # fmt: skip
+        assert shown["> /dev/full"] == "tuning-worker: stdout cannot be written: No space left on device\n1\n"
+        assert shown["| sleep 0"] == "1\n"
 
 
 def test_closed_standard_streams(finished: Cli):
@@ -166,7 +182,7 @@ def test_doctor_on_a_new_machine_leaves_nothing(cli: Cli):
     seen = cli("doctor", "-o", "json")
     assert seen.code == 0, seen.out
     checks = {check["name"]: check for check in seen.json["checks"]}
-    assert checks["persistence"] == {"name": "persistence", "state": "ok", "detail": "append-only file, fsync everysec"}
+    assert checks["persistence"] == {"name": "persistence", "state": "ok", "detail": "append-only file, fsync always"}
     assert "nothing was run yet" in checks["store"]["detail"]
     assert {"python", "worker", "schema", "pidfd", "subreaper", "cgroup v2", "disk", "open files"} <= set(checks)
     assert {"name": "max_jobs", "value": "2", "origin": "environment ORCH_MAX_JOBS"} in seen.json["settings"]

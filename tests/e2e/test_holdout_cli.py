@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from e2e.conftest import Cli
 from orchestrator.settings import load_settings
@@ -19,6 +23,7 @@ from tuning_worker.market.engine import warm_up
 from tuning_worker.market.kernel.caching import cache_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 TUNING = """
@@ -123,7 +128,25 @@ def test_plan_shows_the_days_of_each_part(finished: Cli) -> None:
     shown = finished("plan", "session.yaml").out
     assert "tune       8 days, 2026-01-03 to 2026-01-10\n" in shown
     assert "fold 1     1 day, 2026-01-12\n" in shown
-    assert "holdout    2 days, 2026-01-01 to 2026-01-16\n" in shown
+    assert "fold 2     2 days, 2026-01-13 to 2026-01-14\n" in shown
+    assert "holdout    2 days, 2026-01-01, 2026-01-16\n" in shown  # a stretch is what follows each other
+    assert finished("plan", "session.yaml", "-o", "json").json["notes"][0] == (
+        "the holdout is not the last part: 2026-01-01 comes before days that are tuned or validated on, "
+        "so it does not show what comes after them"
+    )
+
+
+def test_plan_says_where_what_is_validated_comes_first(finished: Cli) -> None:
+    late = TUNING.replace("tune: 8d", "tune: [2026-01-05, 2026-01-06, 2026-01-13]").replace("[HOLDOUT]", "2d")
+    finished.write("late.yaml", late)
+    (note,) = (
+        note
+        for note in finished("plan", "session.yaml", "--set", "config_path=late.yaml", "-o", "json").json["notes"]
+        if "walk" in note
+    )
+    assert note == (
+        "validation begins on 2026-01-01, before the last day that is tuned on, 2026-01-13: there is no walk-forward"
+    )
 
 
 def test_the_held_out_days_change_no_bit_of_any_record(finished: Cli, tmp_path: Path) -> None:
@@ -166,6 +189,70 @@ def test_judge_says_how_far_the_best_can_be_trusted(finished: Cli) -> None:
     assert missing.err.startswith("orch: there is no session nothing")
 
 
+def test_the_best_is_shown_with_the_figures(finished: Cli) -> None:
+    judged = finished("judge", "split", "-o", "json").json
+    assert finished("best", "split", "-o", "json").json["judgement"] == {
+        name: value for name, value in judged.items() if name != "env"
+    }
+    shown = finished("best", "split")
+    assert f"# deflated Sharpe: {judged['deflated_sharpe']['deflated']:.3f} likely" in shown.out
+    assert f"# overfitting: {judged['overfitting']['probability']:.3f} probable" in shown.out
+    assert f"# neighbourhood: the 4 nearest points keep {judged['neighbourhood']['kept']:.2f} of its value" in shown.out
+    assert "# walk-forward: earned" in shown.out
+    assert set(yaml.safe_load(shown.out)["tuning"]["search_space"]) == {"min_spread_pct", "exit_spread_pct"}
+    hint = "orch: how far the best can be trusted: orch judge split\n"
+    assert (finished("results", "split").err, finished("results", "split", "-o", "json").err) == (hint, "")
+
+
+def test_tries_of_the_sessions_that_one_resumes_from_count(finished: Cli) -> None:
+    for name, earlier, seed in (("next", "split", 5), ("last", "next", 6)):
+        given = (
+            f"resume_from={earlier}",
+            f"seed={seed}",
+            f"base_output_csv=out/{name}",
+            "total_iterations=2",
+            "optimizer=bayesian",
+        )
+        options = [word for each in given for word in ("--set", each)]
+        assert finished("run", "session.yaml", "--session-id", name, *options, "-o", "quiet").code == 0
+    judged = finished("judge", "last", "-o", "json").json
+    assert (judged["tried"], judged["tried_before"], judged["deflated_sharpe"]["trials"]) == (2, 14, 16)
+    assert "and 14 points by what it resumes from\n" in finished("judge", "last").out
+
+
+@contextmanager
+def all_but_the_store_gone(cli: Cli, elsewhere: Path) -> Iterator[Cli]:
+    """A user in another directory, while the one with the session's files, config and data is not there."""
+    elsewhere.mkdir()
+    away = cli.cwd.rename(cli.cwd.with_name("away"))
+    try:
+        yield Cli(elsewhere, cli.environ)
+    finally:
+        away.rename(cli.cwd)
+
+
+def test_what_is_only_read_needs_the_records_alone(finished: Cli, tmp_path: Path) -> None:
+    """Without the data, the config, the CSVs and the directory: the same judgement, report and export."""
+    names = ("page.html", "all.csv", "all.json", "all.parquet")
+
+    def made(cli: Cli, folder: Path) -> list[bytes]:
+        folder.mkdir()
+        for name in names:
+            verb = ("report",) if name == "page.html" else ("export", "--format", name.partition(".")[2])
+            done = cli(verb[0], "split", *verb[1:], "--output", str(folder / name))
+            assert done.code == 0, done.err
+        return [re.sub(rb"Made [^.]* by", b"", (folder / name).read_bytes()) for name in names]
+
+    judged, before = finished("judge", "split", "-o", "json"), made(finished, tmp_path / "before")
+    with all_but_the_store_gone(finished, tmp_path / "elsewhere") as user_elsewhere:
+        again, after = user_elsewhere("judge", "split", "-o", "json"), made(user_elsewhere, tmp_path / "after")
+        looked = user_elsewhere("holdout", "split")
+    assert (again.code, again.json) == (0, judged.json)
+    assert after == before
+    assert b"Deflated Sharpe ratio" in before[0]
+    assert (looked.code, looked.err) == (5, f"orch: {finished.cwd}, where session split was submitted, is gone\n")
+
+
 # --- looking --------------------------------------------------------------------------------------------------------
 
 
@@ -181,25 +268,46 @@ def test_a_look_is_recorded_once_counted_and_the_next_one_warned_of(finished: Cl
 
     again = finished("holdout", "split", "-o", "json")
     assert again.json == {**first.json, "looked": False}
-    assert again.err == "orch: shown as it was recorded; 1 look at these days so far\n"
+    assert again.err == "orch: shown as it was recorded; 1 look at these days so far, with 1 point scored\n"
 
     more = finished("holdout", "split", "--top", "2", "-o", "json")
     assert more.json["looks"] == 2
     assert more.json["results"][0] == result
     assert more.json["results"][1]["look"] == 2
-    assert more.err.startswith("orch: warning: 2 looks at these days so far")
+    assert more.err.startswith("orch: warning: 2 looks at these days so far, with 2 points scored:")
     assert "TUNED net_pnl" in finished("holdout", "split", "--top", "2").out
 
 
-def test_looks_of_another_session_at_the_same_days_count_too(finished: Cli) -> None:
-    looks = finished("holdout", "split", "-o", "json").json["all_looks"]
-    overrides = ("--session-id", "second", "--set", "base_output_csv=out/second", "--set", "seed=5")
+def test_looks_of_another_session_count_too_where_it_shares_a_day(finished: Cli) -> None:
+    """Its holdout is a day shorter, and its data are a copy under another name: no way around the count."""
+    before = finished("holdout", "split", "-o", "json").json
+    shutil.copy(finished.cwd / "quotes.parquet", finished.cwd / "copy.parquet")
+    finished.write("second.yaml", TUNING.replace("HOLDOUT", HOLDOUT[1]).replace("quotes", "copy"))
+    overrides = ("--session-id", "second", "--set", "base_output_csv=out/second", "--set", "config_path=second.yaml")
     assert finished("run", "session.yaml", *overrides, "-o", "quiet").code == 0
-    second = finished("holdout", "second", "-o", "json")
-    assert (second.json["looks"], second.json["all_looks"]) == (1, looks + 1)
-    assert f"{looks + 1} looks at these days so far, {looks} of them by other sessions" in second.err
+    second = finished("holdout", "second", "--top", "3", "-o", "json")
+    assert second.json["holdout_days"] == [HOLDOUT[1]]
+    assert (second.json["looks"], second.json["points"]) == (1, 3)
+    looks, points = before["all_looks"], before["all_points"]
+    assert (second.json["all_looks"], second.json["all_points"]) == (looks + 1, points + 3)
+    assert f"{looks + 1} looks at these days so far, {looks} of them by other sessions, with {points + 3}" in second.err
     assert finished("rm", "second").code == 0
-    assert finished("holdout", "split", "-o", "json").json["all_looks"] == looks + 1  # what was seen stays seen
+    after = finished("holdout", "split", "-o", "json").json  # what was seen stays seen
+    assert (after["all_looks"], after["all_points"]) == (looks + 1, points + 3)
+
+
+def test_of_several_objectives_it_is_said_by_which_the_best_is_judged(finished: Cli) -> None:
+    two = "metrics: {net_pnl: maximize, max_drawdown: minimize}\n    capital"
+    finished.write("two.yaml", TUNING.replace("HOLDOUT", ", ".join(HOLDOUT)).replace("capital", two))
+    given = ("--session-id", "two", "--set", "config_path=two.yaml", "--set", "base_output_csv=out/two")
+    ran = finished("run", "session.yaml", *given)
+    assert ran.out.rstrip().endswith("orch results two   orch best two   orch judge two"), ran.err
+    by = "ranked by net_pnl, the first of 2 objectives"
+    assert by in finished("judge", "two").out
+    assert by in finished("holdout", "two").out
+    shown = finished("best", "two").out
+    assert shown.count(f"# judged is the best as {by}\n# deflated Sharpe: ") == 1
+    assert len(list(yaml.safe_load_all(shown))) == len(finished("best", "two", "-o", "json").json["front"])
 
 
 def test_a_session_that_holds_nothing_out_has_nothing_to_look_at(finished: Cli) -> None:

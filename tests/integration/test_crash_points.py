@@ -17,7 +17,7 @@ from orchestrator.store.keys import Keys
 from orchestrator.store.opening import open_store
 from orchestrator.store.redis import RedisStore
 from orchestrator.supervisor.supervisor import Supervisor
-from support.tuning import assert_recorded_once, begin_worker, recorded, rows, submit, write
+from support.tuning import TUNING, assert_recorded_once, begin_worker, recorded, rows, submit, write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ SITE = """
 import os, pathlib, signal, sys
 if sys.orig_argv.count("tuning_worker") == 1 and "check" not in sys.orig_argv:
     from orchestrator.store.blocking import BlockingStore
-    from tuning_worker import candidates, csvfile, evaluator, records
+    from tuning_worker import candidates, csvfile, evaluator, records, rownote
 
     folder, victim = pathlib.Path(os.environ["CRASH_DIR"]), os.environ["CRASH_VICTIM"]
     points = (folder / "points").read_text().splitlines()
@@ -71,7 +71,7 @@ if sys.orig_argv.count("tuning_worker") == 1 and "check" not in sys.orig_argv:
     wrap(candidates.Candidates, "of", "suggest", lambda self, g: g + 1)
     wrap(records.Records, "begin", "begin")
     wrap(evaluator.Evaluator, "evaluate", "evaluate")
-    wrap(pathlib.Path, "write_text", "note")
+    wrap(rownote.RowNote, "write", "note")
     wrap(csvfile.IterationCsv, "_append", "row")
     wrap(records.Records, "_commit", "commit")
     wrap(records.Records, "record", "all")
@@ -96,8 +96,11 @@ OBJECTIVE = """
 from tuning_worker.objectives.protocol import Measurement
 def evaluate(params):
     if params["n"] == 5: raise ValueError("five is too many")
-    return Measurement({"loss": (params["x"] - 0.3) ** 2, "size": params["n"]}, {"2026-01-01": params["x"]}, 1000.0)
+    loss = (params["x"] - 0.3) ** 2
+    yield loss
+    return Measurement({"loss": loss, "size": params["n"]}, {"2026-01-01": params["x"]}, 1000.0)
 """
+TUNING_BY_FOLDS = f"{TUNING}  pruner: {{startup_iterations: 3, warmup_folds: 0, percentile: 60}}\n"
 
 
 def crashes(folder: Path, victim: str) -> dict[str, str]:
@@ -118,12 +121,13 @@ def met(folder: Path) -> set[str]:
 
 async def outcomes(store: RedisStore, session_id: str) -> list[dict[str, Any]]:
     """What each iteration was evaluated with, and what it gave, without when and by which attempt."""
-    fields = ("params", "value", "daily", "capital", "reason", "kind", "status")
+    fields = ("params", "value", "daily", "capital", "reason", "kind", "status", "intermediate", "bars")
     found = []
     for result in await recorded(store, session_id):
         key = store.keys.iteration("paper", session_id, "worker-1", result["iteration"])
         record = await store.read("HGETALL", key)
         found.append({"traceback": "Traceback" in record["error"], **{name: record.get(name, "") for name in fields}})
+    assert {each["status"] for each in found} == {"SUCCESS", "FAILED", "PRUNED"}
     return found
 
 
@@ -134,12 +138,13 @@ async def test_whatever_dies_wherever_each_iteration_is_recorded_once(tmp_path: 
     with open_store(settings) as address:
         keys = Keys(settings.env)
         async with RedisStore(address.url, keys, utc_now, settings.retention, address.revive) as store:
-            calm = await submit(store, settings, write(tmp_path / "calm", OBJECTIVE, **fields))
+            calm = await submit(store, settings, write(tmp_path / "calm", OBJECTIVE, TUNING_BY_FOLDS, **fields))
             await finish(store, settings, address.url, calm)
             for victim in ("store", "both"):
                 folder = tmp_path / victim
                 variables = crashes(folder, victim)
-                wild = await submit(store, settings, write(folder, OBJECTIVE, **fields, env_vars=variables))
+                path = write(folder, OBJECTIVE, TUNING_BY_FOLDS, **fields, env_vars=variables)
+                wild = await submit(store, settings, path)
                 assert await finish(store, settings, address.url, wild) is Status.SUCCESS
                 assert met(folder) == set(POINTS)
                 await assert_recorded_once(store, wild, folder, len(POINTS))
@@ -151,11 +156,11 @@ async def test_whatever_dies_wherever_each_iteration_is_recorded_once(tmp_path: 
 
 def test_a_worker_alone_goes_on_whatever_dies_wherever(tmp_path: Path) -> None:
     calm = tmp_path / "calm"
-    write(calm, OBJECTIVE)
+    write(calm, OBJECTIVE, TUNING_BY_FOLDS)
     assert ends(calm, {}) == [0]
     for victim, deaths in (("worker", len(POINTS)), ("store", 0)):
         wild = tmp_path / victim
-        write(wild, OBJECTIVE)
+        write(wild, OBJECTIVE, TUNING_BY_FOLDS)
         assert ends(wild, crashes(wild, victim)) == [-signal.SIGKILL] * deaths + [0]
         assert met(wild) == set(POINTS)
         assert len(rows(wild)) == len(POINTS)

@@ -111,6 +111,11 @@ def objective(params):
                 try: os.write(fd, b"[]\\n")
                 except OSError: pass
             time.sleep(1000)
+        case "object":
+            for fd in range(3, 64):
+                try: os.write(fd, b'{"status": "SUCCESS"}\\n')
+                except OSError: pass
+            time.sleep(1000)
         case "closefds": os.closerange(3, 64); time.sleep(1000)
         case "closefds_and_return": os.closerange(3, 64); return 1
         case "die_later":
@@ -310,6 +315,7 @@ def test_prints_go_to_the_workers_output(base: Path, capfd: pytest.CaptureFixtur
         ("killgroup", "signal:SIGKILL", "was killed by SIGKILL"),
         ("scribble", "bad_output", "not its own"),
         ("array", "bad_output", "not its own"),
+        ("object", "bad_output", "not its own"),
         ("closefds", "bad_output", "not its own"),
         ("closefds_and_return", "exit:1", "ended with exit code 1"),
     ],

@@ -45,6 +45,7 @@ def build():
 
 if what == "full":
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    sys.dont_write_bytecode = True
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 print("ready", flush=True)
 sys.stdin.readline()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +18,6 @@ from support.sessions import supervisor, until_file
 from support.tuning import TUNING, assert_recorded_once, ready, recorded, submit, write
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from orchestrator.settings import Settings
     from orchestrator.store.redis import RedisStore
 
@@ -148,6 +148,19 @@ async def test_enqueued_points_come_first_and_an_earlier_session_is_learnt_from(
         await submit(store, settings, write(narrow, **{**fields, "resume_from": "nobody"}))
 
 
+async def test_what_an_earlier_session_evaluated_is_not_evaluated_again_while_there_is_something_else(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    space = "tuning:\n  search_space:\n    n: {type: int, bounds: [1, 8]}\n" + TUNING[TUNING.index("  objective") :]
+    objective = "def evaluate(params): return {'loss': params['n']}"
+    fields = {"optimizer": "bayesian", "workers": 1}
+    early = write(tmp_path / "a", objective, space, **fields, total_iterations=3, session_id="before")
+    late = write(tmp_path / "b", objective, space, **fields, total_iterations=6, resume_from="before")
+    seen = [result["params"]["n"] for path in (early, late) for result in await run(store, settings, path)]
+    assert sorted(seen[:8]) == list(range(1, 9))
+    assert seen[8] in seen[:3]  # nothing else was left, and its own points are the last to come again
+
+
 @pytest.mark.parametrize(
     ("enqueue", "fields", "says"),
     [
@@ -167,6 +180,15 @@ def test_what_cannot_be_enqueued_or_resumed_is_told_at_submit(
     assert says in str(refused.value)
 
 
+def documented() -> set[str]:
+    """The fields of an iteration that the reference knows."""
+    page = Path(__file__).parents[2] / "docs/reference/store.md"
+    _, _, section = page.read_text(encoding="utf-8").partition("## Fields of an iteration\n")
+    return {
+        name for cell in re.findall(r"^\| (.+?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)
+    }
+
+
 async def test_what_is_recorded_of_a_point_is_used_again(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
     objective = """
 import pathlib
@@ -183,6 +205,7 @@ def evaluate(params):
     assert (tmp_path / "evaluated").read_text().split() == [str(n) for n in dict.fromkeys(seen)]
     for result in results:
         record = await store.read("HGETALL", store.keys.iteration("paper", "again", "worker-1", result["iteration"]))
+        assert {name for name in record if not name.startswith(("params_", "metrics_"))} <= documented()
         first = seen.index(result["params"]["n"]) + 1
         assert record.get("reused_from") == (None if first == result["iteration"] else f"worker-1:{first}")
         assert (result["value"], record["daily"], record["capital"]) == (

@@ -15,6 +15,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from orchestrator.clock import utc_now
+from orchestrator.domain.iteration import IterationStatus
 from orchestrator.domain.job import TRANSITIONS, Status, TuningJob
 from orchestrator.errors import FencedError, NotFoundError, StateError
 from orchestrator.store import calls
@@ -106,7 +107,7 @@ def place(job: TuningJob, token: int, iteration: int = 1, g: int = 0) -> calls.P
 
 
 def result(value: float | None, g: int = 0, direction: str = "maximize") -> calls.Record:
-    status = Status.FAILED if value is None else Status.SUCCESS
+    status = IterationStatus.FAILED if value is None else IterationStatus.SUCCESS
     return calls.Record(
         status=status,
         value=value,
@@ -346,6 +347,27 @@ async def test_a_point_belongs_to_the_first_who_claims_it(store: RedisStore, key
     await store.do(calls.begin(keys, place(job, token, 1, g=0), {"x": 1}, "x=1", {}))
     assert await store.do(calls.begin(keys, place(job, token, 2, g=1), {"x": 1}, "x=1", {})) == calls.Taken(0)
     assert await store.read("EXISTS", place(job, token, 2).key(keys)) == 0
+
+
+async def test_bars_are_stored_with_the_candidate_and_stay_as_they_were(store: RedisStore, keys: Keys) -> None:
+    job, _, token = await running(store, "s")
+    where = place(job, token)
+    bars = "[null,[0.1,9,18]]"
+    assert await store.do(calls.begin(keys, where, {"x": 1}, "", {}, None, bars)) == calls.Begun('{"x":1}', bars)
+    assert await store.do(calls.begin(keys, where, {"x": 2}, "", {}, None, "[]")) == calls.Begun('{"x":1}', bars)
+    assert await store.read("HGET", where.key(keys), "bars") == bars
+
+
+async def test_what_was_pruned_is_recorded_and_neither_best_nor_failed(store: RedisStore, keys: Keys) -> None:
+    job, _, token = await running(store, "s")
+    pruned = dataclasses.replace(result(None), status=IterationStatus.PRUNED)
+    await store.do(calls.commit(keys, place(job, token), pruned, utc_now()))
+    assert await store.do(calls.commit(keys, place(job, token), result(1.0), utc_now())) is False
+    fields = await store.get_session("s")
+    counts = [fields.get(f"{name}_iterations", "0") for name in ("completed", "failed", "pruned")]
+    assert (counts, fields.get("best_value")) == (["1", "0", "1"], None)
+    (known,) = await store.get_jobs("s")
+    assert (known.recorded, known.failed) == (1, 0)
 
 
 async def test_a_candidate_is_pending_until_its_iteration_or_its_job_ends(store: RedisStore, keys: Keys) -> None:

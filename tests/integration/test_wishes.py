@@ -13,6 +13,7 @@ from hiredis import ReplyError
 
 from orchestrator.client import Client
 from orchestrator.clock import utc_now
+from orchestrator.domain.iteration import IterationStatus
 from orchestrator.domain.job import Status
 from orchestrator.domain.record import Submission
 from orchestrator.domain.session import SessionSpec
@@ -98,7 +99,7 @@ def fail(client: Client, *, iterations: int) -> None:
         )
         client.do(calls.begin(client.keys, place, {"x": iteration}, "", {}))
         record = calls.Record(
-            status=Status.FAILED,
+            status=IterationStatus.FAILED,
             value=None,
             direction="maximize",
             fields={},

@@ -7,13 +7,17 @@ import asyncio
 import csv
 import json
 import os
+import platform
 import signal
 import subprocess
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import pytest
+from redis import Redis
 
 from orchestrator.clock import utc_now
 from orchestrator.domain.job import Status, TuningJob
@@ -119,13 +123,16 @@ def evaluate(params):
     assert outcomes == {"slow": "timeout", "fast": ""}
 
 
+@pytest.mark.parametrize(("optimizer", "workers"), [("bayesian", 8), ("qmc", 3), ("cmaes", 3), ("nsga2", 3)])
 async def test_workers_on_a_small_space_evaluate_no_point_twice(
-    store: RedisStore, settings: Settings, tmp_path: Path
+    store: RedisStore, settings: Settings, tmp_path: Path, optimizer: str, workers: int
 ) -> None:
     tuning = TUNING.replace("    x: {type: float, bounds: [0.0, 1.0]}\n", "    x: {type: int, bounds: [0, 1]}\n")
-    path = write(tmp_path, tuning=tuning, optimizer="bayesian", total_iterations=20, workers=4)
-    session_id = await submit(store, settings, path)
-    assert await finish(store, settings, session_id) is Status.SUCCESS
+    tuning = tuning.replace("c: {type: categorical, choices: [slow, fast]}", "c: {type: int, bounds: [0, 1]}")
+    tuning += "  enqueue: [{x: 1, n: 3, c: 1}]\n"
+    path = write(tmp_path, tuning=tuning, optimizer=optimizer, total_iterations=20, workers=workers)
+    session_id = await submit(store, replace(settings, max_jobs=workers), path)
+    assert await finish(store, replace(settings, max_jobs=workers), session_id) is Status.SUCCESS
     points = {tuple(result["params"].values()) for result in await recorded(store, session_id)}
     assert len(points) == 20  # all that there are: 2 by 5 by 2
 
@@ -260,14 +267,33 @@ async def at_work(store: RedisStore, settings: Settings, path: Path, number: int
     return blocking, find_share(blocking, session_id, job.job_id, moved.token)
 
 
-def records_of(blocking: BlockingStore, share: Share, folder: Path, clock: Clock = utc_now) -> Records:
+@contextmanager
+def records_of(blocking: BlockingStore, share: Share, folder: Path, clock: Clock = utc_now) -> Iterator[Records]:
+    """The records of a worker's life."""
     space = load_tuning_config(share.tuning, "test").space
-    table = IterationCsv(folder / share.output_csv, share.session_id, share.worker_id, list(space.dimensions))
-    return Records(blocking, table, share, space, clock)
+    with IterationCsv(folder / share.output_csv, share.session_id, share.worker_id, list(space.dimensions)) as table:
+        yield Records(blocking, table, share, space, clock)
+
+
+def reconciled(blocking: BlockingStore, share: Share, folder: Path, clock: Clock = utc_now) -> dict[int, Any]:
+    """What a new life of the worker finds recorded."""
+    with records_of(blocking, share, folder, clock) as records:
+        return records.reconcile()
 
 
 def success(value: float) -> Evaluation:
     return Evaluation("SUCCESS", value, {"loss": value, "size": 3, "sharpe": None}, None, None, None, 0.01)
+
+
+@contextmanager
+def forgetting(url: str, keys: Keys) -> Iterator[None]:
+    """Take the store back to what it held before, as a loss of power may."""
+    with Redis.from_url(url) as client:
+        before = {key: client.dump(key) for key in client.scan_iter(f"*:{keys.env}:*")}
+        yield
+        client.delete(*client.scan_iter(f"*:{keys.env}:*"))
+        for key, content in before.items():
+            client.restore(key, 0, content)
 
 
 POINT: Params = {"x": 0.1 + 0.2, "n": 3, "c": "fast"}
@@ -277,16 +303,65 @@ async def test_a_row_that_was_written_and_not_committed_is_committed_on_the_rest
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
     blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
-    records = records_of(blocking, share, tmp_path)
-    records.begin(1, POINT, "")
-    records.record(1, POINT, success(0.25))
+    with records_of(blocking, share, tmp_path) as records:
+        records.begin(1, POINT, "")
+        records.record(1, POINT, success(0.25))
     # The crash: the row of the second is on the disk, its commit was never sent.
     first = rows(tmp_path)[0]
     with (tmp_path / share.output_csv).open("a", newline="") as table:
         csv.writer(table, lineterminator="\n").writerow({**first, "iteration": "2", "value": "0.125"}.values())
-    assert len(records_of(blocking, share, tmp_path).reconcile()) == 2
+    assert len(reconciled(blocking, share, tmp_path)) == 2
     await assert_recorded_once(store, share.session_id, tmp_path, 2)
     assert (await recorded(store, share.session_id))[1]["params"] == POINT  # types and bits
+    blocking.close()
+
+
+async def test_rows_whose_records_the_store_has_lost_are_committed_and_their_points_claimed_again(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    """A power failure takes the last second from the store, and nothing from the CSV, which is synced row by row."""
+    blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
+    points = [{**POINT, "n": n} for n in (1, 2)]
+    with forgetting(settings.redis_url or "", store.keys), records_of(blocking, share, tmp_path) as records:
+        assert records.reconcile() == {}
+        for iteration, point in enumerate(points, start=1):
+            records.begin(iteration, point, "claimed")
+            records.record(iteration, point, success(0.25 * iteration))
+    (tmp_path / "out" / f".{share.output_csv.name}.last").write_text(f"{share.job_id}\n")  # the rest is not synced
+    assert list(reconciled(blocking, share, tmp_path)) == [1, 2]
+    await assert_recorded_once(store, share.session_id, tmp_path, 2)
+    space = load_tuning_config(share.tuning, "test").space
+    claimed = await store.read("HGETALL", store.keys.points(share.session_id))
+    assert claimed == {space.point_key(point): str(g) for g, point in enumerate(points)}
+    blocking.close()
+
+
+async def test_two_workers_never_write_one_csv(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
+    blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
+    with records_of(blocking, share, tmp_path) as records:
+        other = {"session_id": "other", "total_iterations": 2, "workers": 1, "base_output_csv": "out/s"}
+        path = write(tmp_path / "other", **other)
+        path = path.rename(tmp_path / "other.yaml")
+        refused = await submit(store, settings, path)
+        assert await finish(store, settings, refused) is Status.FAILED
+        (job,) = await store.get_jobs(refused)
+        assert "s_worker-1.csv is being written by another worker: wait for its session" in job.reason
+        records.begin(1, POINT, "")
+        records.record(1, POINT, success(0.25))
+    await assert_recorded_once(store, share.session_id, tmp_path, 1)
+    blocking.close()
+
+
+async def test_the_versions_of_a_record_are_those_of_its_last_attempt(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
+    elsewhere = replace(share, versions={**share.versions, "python": "2.7"})  # so that this one is another
+    for of, versions in ((elsewhere, {"python": platform.python_version()}), (share, None)):
+        with records_of(blocking, of, tmp_path) as records:
+            records.begin(1, POINT, "")
+        key = records.place(1).key(store.keys)
+        assert json.loads((await store.read("HGET", key, "versions")) or "null") == versions
     blocking.close()
 
 
@@ -294,12 +369,12 @@ async def test_a_failure_that_was_written_and_not_committed_says_so(
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
     blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
-    records = records_of(blocking, share, tmp_path)
-    records.begin(1, POINT, "")
+    with records_of(blocking, share, tmp_path) as records:
+        records.begin(1, POINT, "")
     header = "session_id,worker_id,iteration,status,timestamp,value,params_x,params_n,params_c\n"
     row = f"{share.session_id},worker-1,1,FAILED,2026-01-01T00:00:00.000Z,,0.3,3,fast\n"  # a spreadsheet rounded x
     (tmp_path / share.output_csv).write_text(header + row)
-    (found,) = records_of(blocking, share, tmp_path).reconcile().values()
+    (found,) = reconciled(blocking, share, tmp_path).values()
     assert found["reason"] == "recovered: its row in the CSV does not say why it failed"
     assert found["kind"] == "recovered"
     (told,) = await recorded(store, share.session_id)
@@ -310,9 +385,9 @@ async def test_a_failure_that_was_written_and_not_committed_says_so(
 
 async def test_a_row_that_makes_no_sense_is_a_sentence(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
     blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
-    records = records_of(blocking, share, tmp_path)
-    records.begin(1, POINT, "")
-    records.record(1, POINT, success(0.25))
+    with records_of(blocking, share, tmp_path) as records:
+        records.begin(1, POINT, "")
+        records.record(1, POINT, success(0.25))
     path = tmp_path / share.output_csv
     header, first = path.read_text().splitlines()
     for right, wrong, complaint in (
@@ -325,7 +400,7 @@ async def test_a_row_that_makes_no_sense_is_a_sentence(store: RedisStore, settin
         second = first.replace(",1,SUCCESS", ",2,SUCCESS") if "1,S" not in right else first
         path.write_text("\n".join([header, first, second.replace(right, wrong), ""]))
         with pytest.raises(StateError, match=complaint):
-            records_of(blocking, share, tmp_path).reconcile()
+            reconciled(blocking, share, tmp_path)
     blocking.close()
 
 
@@ -358,22 +433,22 @@ async def test_no_clock_decides_what_is_evaluated_again(
     """The worker's clock differs from that of whoever submits and retries: the same is recorded all the same."""
     failure = Evaluation("FAILED", None, {"loss": None}, "ValueError", "no", None, 0.1)
     blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
-    records = records_of(blocking, share, tmp_path, lambda: utc_now() + ahead)
-    for iteration, outcome in ((1, success(0.5)), (2, failure)):
-        records.begin(iteration, POINT, "")
-        records.record(iteration, POINT, outcome)
-    assert list(records_of(blocking, share, tmp_path).reconcile()) == [1, 2]
+    with records_of(blocking, share, tmp_path, lambda: utc_now() + ahead) as records:
+        for iteration, outcome in ((1, success(0.5)), (2, failure)):
+            records.begin(iteration, POINT, "")
+            records.record(iteration, POINT, outcome)
+    assert list(reconciled(blocking, share, tmp_path)) == [1, 2]
     share = await again(blocking, share, to=Status.FAILED)
-    records = records_of(blocking, share, tmp_path, lambda: utc_now() + ahead)
-    assert list(records.reconcile()) == [1]
-    assert [row["iteration"] for row in rows(tmp_path)] == ["1"]
-    # The new evaluation is written, and the worker dies before it is committed: that row is no old one.
-    records.begin(2, POINT, "")
+    with records_of(blocking, share, tmp_path, lambda: utc_now() + ahead) as records:
+        assert list(records.reconcile()) == [1]
+        assert [row["iteration"] for row in rows(tmp_path)] == ["1"]
+        # The new evaluation is written, and the worker dies before it is committed: that row is no old one.
+        records.begin(2, POINT, "")
     path = tmp_path / share.output_csv
     late = (utc_now() + ahead).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     first = path.read_text().splitlines()[1].split(",")
     path.write_text(path.read_text() + ",".join([*first[:2], "2", "SUCCESS", late, *first[5:]]) + "\n")
-    assert list(records_of(blocking, share, tmp_path).reconcile()) == [1, 2]
+    assert list(reconciled(blocking, share, tmp_path)) == [1, 2]
     await assert_recorded_once(store, share.session_id, tmp_path, 2)
     blocking.close()
 
@@ -408,18 +483,18 @@ async def test_a_torn_row_is_cut_off_and_a_missing_one_comes_from_the_store(
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
     blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
-    records = records_of(blocking, share, tmp_path)
-    for iteration in (1, 2):
-        records.begin(iteration, POINT, "")
-        records.record(iteration, POINT, success(0.5))
+    with records_of(blocking, share, tmp_path) as records:
+        for iteration in (1, 2):
+            records.begin(iteration, POINT, "")
+            records.record(iteration, POINT, success(0.5))
     path = tmp_path / share.output_csv
     whole = path.read_bytes()
     for cut in range(len(whole)):
         path.write_bytes(whole[:cut])
-        records_of(blocking, share, tmp_path).reconcile()
+        reconciled(blocking, share, tmp_path)
         assert path.read_bytes() == whole
     path.unlink()
-    records_of(blocking, share, tmp_path).reconcile()
+    reconciled(blocking, share, tmp_path)
     assert path.read_bytes() == whole
     blocking.close()
 
@@ -428,10 +503,10 @@ async def test_a_metric_that_appears_late_becomes_a_column(
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
     blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
-    records = records_of(blocking, share, tmp_path)
-    records.record(1, POINT, Evaluation("FAILED", None, {}, "ValueError", "no", "Traceback", 0.1))
-    records.record(2, POINT, success(0.5))
-    records.record(3, POINT, Evaluation("SUCCESS", 0.1, {"loss": 0.1, "extra": 7}, None, None, None, 0.1))
+    with records_of(blocking, share, tmp_path) as records:
+        records.record(1, POINT, Evaluation("FAILED", None, {}, "ValueError", "no", "Traceback", 0.1))
+        records.record(2, POINT, success(0.5))
+        records.record(3, POINT, Evaluation("SUCCESS", 0.1, {"loss": 0.1, "extra": 7}, None, None, None, 0.1))
     assert [row["metrics_extra"] for row in rows(tmp_path)] == ["", "", "7"]
     assert [row["status"] for row in rows(tmp_path)] == ["FAILED", "SUCCESS", "SUCCESS"]
     blocking.close()
@@ -470,11 +545,11 @@ async def test_workers_learn_from_each_other(store: RedisStore, settings: Settin
     """What worker-1 recorded changes what worker-2 is going to try."""
     path = write(tmp_path, optimizer="bayesian", total_iterations=60)
     blocking, one = await at_work(store, settings, path, 1)
-    records = records_of(blocking, one, tmp_path)
-    for iteration in range(1, 21):
-        point: Params = {"x": iteration / 21, "n": 1 + iteration % 5, "c": "fast"}
-        records.begin(iteration, point, "")
-        records.record(iteration, point, success((iteration / 21 - 0.3) ** 2))
+    with records_of(blocking, one, tmp_path) as records:
+        for iteration in range(1, 21):
+            point: Params = {"x": iteration / 21, "n": 1 + iteration % 5, "c": "fast"}
+            records.begin(iteration, point, "")
+            records.record(iteration, point, success((iteration / 21 - 0.3) ** 2))
     feed = Feed(blocking, one.session_id, "worker-2")
     pending = feed.refresh()
     assert [result.g for result in feed.results] == [2 * n for n in range(20)]
@@ -482,7 +557,8 @@ async def test_workers_learn_from_each_other(store: RedisStore, settings: Settin
     optimizer = make_optimizer("bayesian", config.space, seed=one.seed, direction="minimize", grid_points=3, total=60)
     alone, together = optimizer.suggest(41, [], {}), optimizer.suggest(41, feed.results, pending)
     assert alone != together
-    records.begin(21, POINT, "")
+    with records_of(blocking, one, tmp_path) as records:
+        records.begin(21, POINT, "")
     assert feed.refresh() == {40: POINT}
     blocking.close()
 

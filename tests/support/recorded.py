@@ -151,4 +151,4 @@ def look(best: Mapping[str, Any]) -> dict[str, Any]:
     daily = {day: draw.gauss(-50, 900) for day in DAYS[45:]}
     scored = {name: best[name] for name in ("g", "worker_id", "iteration", "params")}
     result = {**scored, "value": sum(daily.values()), "metrics": {}, "daily": daily, "look": 2}
-    return {"looks": 2, "all_looks": 5, "results": [result]}
+    return {"looks": 2, "points": 3, "all_looks": 5, "all_points": 305, "results": [result]}

@@ -15,6 +15,7 @@ import pytest
 from pyarrow import parquet
 from pydantic import ValidationError
 
+from tuning_worker.check import check
 from tuning_worker.config import load_tuning_config
 from tuning_worker.market import synth
 from tuning_worker.market.engine import simulate
@@ -170,6 +171,31 @@ def test_the_check_names_what_the_strategy_does_not_know(folder: Path) -> None:
     ]
     assert spec(fixed={"slippage_bps": 1}).check(folder, ("slippage_bps",)) == [
         "slippage_bps is in both fixed and the search space: keep one"
+    ]
+
+
+def test_values_that_make_no_sense_are_found_before_anything_runs(folder: Path) -> None:
+    path = folder / "tuning.yaml"
+    path.write_text(
+        """tuning:
+  search_space:
+    order_size_krw: {type: int, bounds: [-5, 5]}
+    slippage_bps: {type: categorical, choices: [1, tight]}
+    max_losses: 0
+    exit_spread_pct: {type: float, bounds: [-1, 1]}
+  objective:
+    kind: arbitrage
+    data: quotes.parquet
+    capital: 1000
+    venue_a: {fee_bps: 5, latency_ms: 1}
+    venue_b: {fee_bps: 5, latency_ms: 1}
+"""
+    )
+    told = check(path, None, 5, 0)["problems"]
+    assert [(problem["line"], problem["path"][-1], problem["message"]) for problem in told] == [
+        (3, "order_size_krw", "order_size_krw must be at least 0, got -5"),
+        (4, "slippage_bps", "slippage_bps must be a number, got 'tight'"),
+        (5, "max_losses", "max_losses must be at least 1, got 0"),
     ]
 
 

@@ -54,3 +54,14 @@ def test_a_field_that_one_result_lacks_is_undefined():
     fields = read_fields([RESULT, other])
     assert fields["x"](other) is None
     assert fields["both"](other) is None  # the metric, though only a parameter might be there
+
+
+def test_a_comparison_by_size_that_can_never_hold_is_refused():
+    for text in ("net pnl > 1,000", "x >> 3", "value < abc"):
+        condition = parse_condition(text)
+        field = find_field(read_fields([RESULT]), condition.name, "--where")
+        with pytest.raises(UsageError, match=r"--where '.*': (net pnl|x|value) holds numbers, and '.*' is none"):
+            condition.check([field(RESULT)])
+    parse_condition("kind > c").check(["b c"])
+    parse_condition("none > c").check([None])
+    parse_condition("x = abc").check([0.5])

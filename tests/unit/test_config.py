@@ -86,7 +86,8 @@ tuning:
         "t.yaml:4:16: tuning.grid_points: must be at least 1 (got 0)",
         (
             "t.yaml:5:3: tuning.optimiser: unknown key (got 'grid'); the keys here are "
-            "method, seed, grid_points, search_space, constraints, objective, enqueue, on_duplicate, evaluation"
+            "method, seed, grid_points, search_space, constraints, objective, enqueue, on_duplicate, "
+            "evaluation, pruner"
         ),
         (
             "t.yaml:7:5: tuning.search_space.9lives: a parameter's name is made of letters, digits and _, "

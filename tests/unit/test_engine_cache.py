@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ from tuning_worker.market import engine
 from tuning_worker.market.kernel import caching, play
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pytest
 
 TRIAL = """
@@ -50,6 +54,22 @@ def test_of_processes_that_start_together_one_compiles(tmp_path: Path) -> None:
     assert {folder for _, folder in told} == {str(next((tmp_path / "cache").iterdir()))}
 
 
+def test_nobody_waits_for_ever_for_one_that_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caching, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(caching, "PATIENCE", timedelta(milliseconds=50))
+    entered = []
+    with caching.one_at_a_time():
+        thread = threading.Thread(target=lambda: entered.extend(_enter()), daemon=True)
+        thread.start()
+        thread.join(timeout=20)
+        assert entered == ["entered"]
+
+
+def _enter() -> Iterator[str]:
+    with caching.one_at_a_time():
+        yield "entered"
+
+
 def test_the_engine_is_kept_there() -> None:
     engine.warm_up()
     assert caching.FOLDER is not None
@@ -81,8 +101,9 @@ def test_the_users_cache_is_the_default(tmp_path: Path, monkeypatch: pytest.Monk
 
 # --- where it cannot be kept -----------------------------------------------------------------------------------------
 
-# What fills the disk of one process only: no file of it may grow beyond this. Python ignores the signal.
-FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+# What fills the disk of one process only: no file of it may grow beyond this. Python ignores the signal, and would
+# leave half a .pyc behind.
+FULL = "import resource, sys; sys.dont_write_bytecode = True; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
 
 
 def run(code: str, **environ: str) -> tuple[list[str], str]:

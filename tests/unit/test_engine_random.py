@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from support.paper_markets import case, fixed, moments, opens, seeds, thorough, until
 from support.paper_reference import Reference
@@ -48,6 +49,20 @@ def test_the_random_cases_reach_everything() -> None:
         assert any(getattr(run, field) for run in runs), field
     for reason in REASONS:
         assert any(run.rejected[reason] for run in runs), reason
+
+
+@given(seeds, st.data())
+@thorough
+def test_a_run_in_parts_is_at_the_end_of_each_what_a_run_of_the_days_so_far_is(seed: int, data: st.DataObject) -> None:
+    market, venues, strategy, transfers = case(seed)
+    some = data.draw(st.sets(st.sampled_from(market.days)), label="ends")
+    ends = sorted({*some, market.days[-1]})
+    runs = list(engine.simulate_in_parts(market, venues, strategy, transfers, ends, log=True))
+    assert len(runs) == len(ends)
+    for end, run in zip(ends, runs, strict=True):
+        so_far = market.select(end.__ge__)
+        if opens(so_far):
+            assert run == engine.simulate(so_far, venues, strategy, transfers, log=True)
 
 
 # --- conservation ----------------------------------------------------------------------------------------------------

@@ -82,6 +82,8 @@ def test_days_may_be_named() -> None:
     assert numbers(found.tune) == [0, 1, 2, 5, 10]
     assert numbers(found.holdout) == [11, 12]
     assert [numbers(fold) for fold in found.folds] == [[3, 4, 6, 7], [8, 9, 13, 14]]
+    assert not found.is_forward
+    assert split(tune=tune[:3], holdout=["2023-03-13"]).is_forward
 
 
 def test_a_gap_in_the_data_purges_by_itself() -> None:
@@ -125,29 +127,44 @@ def test_what_makes_no_sense_is_refused_where_it_is_read(wanted: dict[str, Any],
     assert message in str(caught.value)
 
 
+PLACES = st.lists(st.integers(0, 59), min_size=1, max_size=10)
+"""Days that are named: the n-th of those that there are."""
+
+
 @given(
     gaps=st.lists(st.integers(1, 6), min_size=1, max_size=60),
-    tune=st.none() | st.floats(0.01, 0.95) | st.integers(1, 40).map(lambda count: f"{count}d"),
+    tune=st.none() | st.floats(0.01, 0.95) | st.integers(1, 40).map(lambda count: f"{count}d") | PLACES,
     folds=st.integers(0, 5),
     purge=st.integers(0, 4),
-    holdout=st.floats(0, 0.6) | st.integers(0, 20).map(lambda count: f"{count}d"),
+    holdout=st.floats(0, 0.6) | st.integers(0, 20).map(lambda count: f"{count}d") | PLACES,
 )
-def test_every_day_is_in_one_part_in_the_order_of_time_and_never_within_the_purge(
-    gaps: list[int], tune: float | str | None, folds: int, purge: int, holdout: float | str
+def test_every_day_is_in_one_part_and_never_within_the_purge_of_another(
+    gaps: list[int],
+    tune: float | str | list[int] | None,
+    folds: int,
+    purge: int,
+    holdout: float | str | list[int],
 ) -> None:
+    """In the order of time, too, where no days are named; and where some are, it is known whether they are forward."""
     days = span(*[sum(gaps[: place + 1]) for place in range(len(gaps))])
+
+    def named(wanted: Any) -> Any:
+        return [days[place % len(days)] for place in wanted] if isinstance(wanted, list) else wanted
+
     try:
-        found = split(days, tune=tune, folds=folds, purge=purge, holdout=holdout)
+        found = split(days, tune=named(tune), folds=folds, purge=purge, holdout=named(holdout))
     except SplitError:
         return
     parts = [found.tune, *found.folds, found.holdout]
     assert sorted([*(day for part in parts for day in part), *found.left_out]) == days
-    in_order = [day for part in parts for day in part]
-    assert in_order == sorted(in_order)
+    assert all(list(part) == sorted(part) for part in (*parts, found.validation))
     assert len(found.folds) == folds
     assert all(found.folds)
     for one, other in [(found.tune, found.validation), (found.tune, found.holdout), (found.validation, found.holdout)]:
-        assert all((later - earlier).days > purge for earlier in one for later in other)
+        assert all(abs((later - earlier).days) > purge for earlier in one for later in other)
+    in_order = [day for part in parts for day in part]
+    assert in_order == sorted(in_order) or isinstance(tune, list) or isinstance(holdout, list)
+    assert found.is_forward == all(earlier < later for earlier in found.tune for later in found.validation)
     assert Split.model_validate(found.model_dump(mode="json")) == found
 
 

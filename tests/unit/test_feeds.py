@@ -143,7 +143,7 @@ def test_units_are_known_by_their_size_or_their_type(tmp_path: Path, unit: str, 
         (LEVELS | {"ask_1": [102.5, 102]}, "row 2, column ask_1: 102.0 is better than ask_0, or there is no ask_0"),
         (LEVELS | {"ask_1": [102.5, math.inf]}, "row 2, column ask_1: inf is not a finite number"),
         (LEVELS | {"ask_1": [-1.0, 105]}, "row 1, column ask_1: -1.0 must not be negative"),
-        (QUOTES | {"bid": ["a"] * 3}, "column bid must hold numbers, it is string"),
+        (QUOTES | {"bid": ["1", "a", "b"]}, "row 2, column bid: 'a' is no number"),
         (QUOTES | {"local_ts": [1.5] * 3}, "column local_ts must hold whole numbers only, it is double"),
         ({"bid": [1.0], "ask": [1.0]}, "it lacks local_ts or exchange_ts; it has bid, ask"),
         ({"local_ts": [NOON]}, "it lacks bid and ask, or bid_0 and ask_0; it has local_ts"),
@@ -236,7 +236,7 @@ def test_tardis_quotes_become_a_feed(tmp_path: Path, capsys: pytest.CaptureFixtu
     out = tmp_path / "feed.parquet"
     arguments = ["import", "tardis", str(late), str(early), "--output", str(out)]
     assert main(arguments) == 2
-    assert "there is x BTC, x ETH: give --symbol" in capsys.readouterr().err
+    assert "there is x BTC, x ETH; give --symbol" in capsys.readouterr().err
     assert main([*arguments, "--symbol", "BTC"]) == 0
     assert capsys.readouterr().out == (
         f"{out}: 3 quotes; 1 dropped before the first whole quote; 1 without a price, a size or crossed: sizes set to "
@@ -245,7 +245,7 @@ def test_tardis_quotes_become_a_feed(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main([*arguments, "--symbol", "BTC"]) == 2
     assert "is there already; --force replaces it" in capsys.readouterr().err
     assert main([*arguments, "--symbol", "XRP", "--force"]) == 2
-    assert "none called XRP" in capsys.readouterr().err
+    assert "none is called XRP: there is x BTC, x ETH; give --symbol" in capsys.readouterr().err
     quotes, _ = load_quotes(out)
     assert quotes.exchange is not None
     assert (quotes.exchange - 1_700_000_000_000_000_000).tolist() == [100_000, 100_000, 300_000]
@@ -257,7 +257,14 @@ def test_tardis_quotes_become_a_feed(tmp_path: Path, capsys: pytest.CaptureFixtu
     ("rows", "expected"),
     [
         ("x,BTC,1700000000100,1700000000000200,1,2,1,1\n", "row 1, column timestamp: 1700000000100 is no time in us"),
+        ("x,BTC,1,1700000000000200,1,2,1,1\n" * 2, "row 1, column timestamp: 1 is no time in us"),
         ("x,BTC,1700000000000100,,1,2,1,1\n", "column local_timestamp must hold whole numbers only"),
+        (
+            "x,BTC,1700000000000100,1700000000000200,1,2,1,1\nx,BTC,1700000000000100,,1,2,1,1\n",
+            "row 2, column local_timestamp: it is empty",
+        ),
+        ("x,BTC,1700000000000100,1700000000000200,1,2,1,one\n", "row 1, column bid_amount: 'one' is no number"),
+        ("", "there are no quotes in it"),
     ],
 )
 def test_what_is_no_tardis_time_is_refused(tmp_path: Path, rows: str, expected: str) -> None:
@@ -266,11 +273,53 @@ def test_what_is_no_tardis_time_is_refused(tmp_path: Path, rows: str, expected: 
 
 
 def test_another_file_is_no_tardis_file(tmp_path: Path) -> None:
-    with pytest.raises(MarketDataError, match="it is no file of quotes by Tardis: it lacks exchange"):
+    with pytest.raises(MarketDataError, match="it is no CSV file of Tardis: it lacks exchange"):
         tardis.read([write(tmp_path, QUOTES)], None)
+    updates = tmp_path / "l2.csv"
+    updates.write_text("exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount\n")
+    with pytest.raises(MarketDataError, match=r"another data type of Tardis than quotes, .* it lacks bid_price"):
+        tardis.read([updates], None)
     empty = tardis_file(tmp_path, "x,BTC,1700000000000100,1700000000000200,1,2,,\n")
     with pytest.raises(MarketDataError, match="there is no quote with both sides"):
         write_feed(tmp_path / "out.csv", clean(tardis.read([empty], None))[0], origin="nothing")
+
+
+def test_a_day_without_quotes_and_a_symbol_of_digits_are_read(tmp_path: Path) -> None:
+    """Downloads are a file a day, of one kind; a symbol is as the exchange spells it."""
+    empty, row = (
+        tardis_file(tmp_path, "", "day1.csv.gz"),
+        "bitmex,{},1585699202957000,1585699203957000,12,6425.5,6425,1\n",
+    )
+    day = tardis_file(tmp_path, row.format("00123"), "day2.csv.gz")
+    assert tardis.read([empty, day], None).cells.tolist() == [[6425], [6425.5], [1], [12]]
+    assert len(tardis.read([tardis_file(tmp_path, row.format("7") + row.format("07"))], "07").local) == 1
+
+
+def test_levels_of_tardis_become_a_feed_with_levels(tmp_path: Path) -> None:
+    """Five levels a side from the best one, asks first; empty where the book has none [the columns of
+    book_snapshot_5 in https://docs.tardis.dev/downloadable-csv-files, as nautilus_trader's loader reads them].
+    """
+    columns = [
+        f"{side}s[{level}].{what}" for level in range(5) for side in ("ask", "bid") for what in ("price", "amount")
+    ]
+    rows = [
+        "50001,1.0,49999,1.5,50002,2,49998,2.5,50003,3,49997,3.5,50004,4,49996,4.5,50005,5,49995,5.5",
+        "50001,1.0,49999,1.5,50002,2,,,50003,3,,,,,,,,,,",  # two bids fewer, and the asks end too
+        "50001,1.0,49999,1.5,50000,2,49998,2,50003,3,49997,3,,,,,,,,",  # an ask out of order ends its side
+    ]
+    path, at = tmp_path / "binance_book_snapshot_5_2022-01-01_BTCUSDT.csv", 1_640_995_200_000_000
+    path.write_text(
+        f"exchange,symbol,timestamp,local_timestamp,{','.join(columns)}\n"
+        + "".join(f"binance,BTCUSDT,{at + row},{at + row + 5},{cells}\n" for row, cells in enumerate(rows))
+    )
+    out = tmp_path / "feed.parquet"
+    assert main(["import", "tardis", str(path), "--output", str(out)]) == 0
+    cells = load_quotes(out)[0].cells.reshape(5, 4, 3)  # level, (bid, ask, bid size, ask size), row
+    assert cells[:, :, 0].tolist() == [[49999 - n, 50001 + n, 1.5 + n, 1.0 + n] for n in range(5)]
+    assert cells[:, :, 1].tolist() == [[49999, 50001, 1.5, 1], [0, 50002, 0, 2], [0, 50003, 0, 3], [0] * 4, [0] * 4]
+    assert cells[:, :, 2].tolist() == [[49999, 50001, 1.5, 1], [49998, 0, 2, 0], [49997, 0, 3, 0], [0] * 4, [0] * 4]
+    with pytest.raises(MarketDataError, match="the files have 1 and 5 levels"):
+        tardis.read([path, tardis_file(tmp_path, "binance,BTCUSDT,1700000000000100,1700000000000200,1,2,1,1\n")], None)
 
 
 DTYPE = [("ev", "<u8"), ("exch_ts", "<i8"), ("local_ts", "<i8"), ("px", "<f8"), ("qty", "<f8")]
@@ -356,7 +405,60 @@ def test_what_is_no_event_file_is_refused(tmp_path: Path, content: bytes | None)
         hftbacktest.read([path])
 
 
+CONVERTED = [  # ev, exch_ts, local_ts in us after noon, px, qty
+    (0xE0000003, 0, 50, 99.8, 0),
+    (0xE0000004, 0, 50, 100.0, 1),
+    (0xE0000004, 0, 50, 99.8, 3),
+    (0xD0000003, 0, 50, 100.2, 0),
+    (0xD0000004, 0, 50, 100.1, 1.5),
+    (0xD0000004, 0, 50, 100.2, 2.5),
+    (0xE0000001, 100, 160, 100.0, 0),
+    (0xD0000001, 100, 160, 100.05, 4),
+    (0xE0000002, 120, 170, 100.05, 0.5),
+    (0xD0000001, 200, 260, 100.05, 0),
+    (0xA0000001, 250, 400, 99.95, 1),
+    (0xE0000001, 300, 350, 100.1, 7),
+    (0x60000001, 250, 400, 99.95, 1),
+    (0xE0000001, 500, 520, 100.1, 0),
+]
+"""What hftbacktest 2.4.4's `hftbacktest.data.utils.tardis.convert` made of a small `incremental_book_L2` and `trades`
+file: a snapshot after a clear of each side, a level that goes, a better one, a trade, a bid through the ask, and an
+event whose exchange time came late, which is there twice: for the exchange (0xA…), and for the trader (0x6…)."""
+
+
+def test_what_hftbacktest_converts_becomes_a_feed(tmp_path: Path) -> None:
+    rows = [(ev, NS + 1000 * there, NS + 1000 * here, px, qty, 0, 0, 0.0) for ev, there, here, px, qty in CONVERTED]
+    # As `create_last_snapshot` writes it: without times, and the price is a tick times 0.05, 98.10000000000001.
+    before = [(0xE0000004, 0, 0, 1962 * 0.05, 1, 0, 0, 0.0)]
+    rows.append((0xE0000001, NS + 600_000, NS + 650_000, 98.1, 0, 0, 0, 0.0))
+    rows.append((0xE0000003, NS + 700_000, NS + 750_000, 98.2, 0, 0, 0, 0.0))
+    for name, some in (("snapshot", before), ("day", rows)):
+        np.savez_compressed(tmp_path / name, data=np.array(some, dtype=np.dtype(DTYPE, align=True)))
+    found = hftbacktest.read([tmp_path / "snapshot.npz", tmp_path / "day.npz"])
+    assert ((found.local - NS) // 1000).tolist() == [50, 160, 260, 350, 520, 750]
+    assert ((found.exchange - NS) // 1000).tolist() == [0, 100, 200, 300, 500, 700]
+    assert np.isnan(found.cells[0, 5])  # the level of the snapshot has gone too
+    assert found.cells.T[:5].tolist() == [
+        [100, 100.1, 1, 1.5],
+        [99.8, 100.05, 3, 4],
+        [99.8, 100.1, 3, 1.5],
+        [100.1, 100.2, 7, 2.5],
+        [99.95, 100.2, 1, 2.5],
+    ]
+    with pytest.raises(MarketDataError, match=r"day.npz: an event with local_ts .* named before it: name the oldest"):
+        hftbacktest.read([tmp_path / "day.npz", tmp_path / "day.npz"])
+    np.savez_compressed(tmp_path / "back", data=np.array(rows[::-1], dtype=DTYPE))
+    with pytest.raises(MarketDataError, match="hftbacktest's correct_event_order puts them in order"):
+        hftbacktest.read([tmp_path / "back.npz"])
+
+
 def test_other_arrays_are_no_events(tmp_path: Path) -> None:
+    np.savez(tmp_path / "old.npz", data=np.zeros((3, 6)))
+    with pytest.raises(MarketDataError, match="it is of version 1 of hftbacktest"):
+        hftbacktest.read([tmp_path / "old.npz"])
+    for kind, what in ((10, "single orders"), (2, "trades")):
+        with pytest.raises(MarketDataError, match=f"it has events of {what}"):
+            hftbacktest.read([events(tmp_path, (BUY | kind, 1, 1, 1))])
     np.save(tmp_path / "x.npy", np.zeros(3))
     with pytest.raises(MarketDataError, match="it lacks the fields ev, exch_ts"):
         hftbacktest.read([tmp_path / "x.npy"])
@@ -423,5 +525,12 @@ def test_files_are_inspected(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert told[1]["feeds"] == told[2]["feeds"] == {}
     assert [each["problems"][0]["message"] for each in told[3:5]] == ["the file has no rows", "there is no such file"]
     assert list(told[5]["feeds"]) == ["a", "b", "fx"]
+    rate = told[5]["feeds"]["fx"]["days"][0]
+    assert (rate["size"], rate["empty"]) == (None, 0)  # it has no sizes to be without
+    apart = write(tmp_path, QUOTES | {"seg": [1, 1, 2]}, name="apart")
+    assert main(["inspect", str(apart)]) == 0
+    assert (
+        "no quote for 0.002 s from 2023-11-14T22:13:20.006Z, to row 3, where seg changes\n" in capsys.readouterr().out
+    )
     assert main(["inspect", str(odd), str(tmp_path / "away.csv")]) == 2
     assert "  problem: row 2, column bid" in capsys.readouterr().out

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tuning_worker.holdout import days_looked_at
 from tuning_worker.judging import STATISTICS, judge
 from tuning_worker.recorded import RecordedSession, session_of
 from tuning_worker.reproduction import differing, facts, versions
@@ -63,6 +65,22 @@ def traded(count: int = 12, skill: float = 0.0) -> list[dict[str, Any]]:
     return [iteration(g, sum(daily[day] for day in TUNE), daily) for g, daily in enumerate(dailies)]
 
 
+def test_points_that_were_pruned_were_tried_too() -> None:
+    recorded = traded(skill=5.0)
+    full = judge(session(recorded))
+    pruned = [{**iteration(20 + n, None), "status": "PRUNED", "intermediate": [1.0]} for n in range(3)]
+    pruned.append({**pruned[0], "g": 30})  # the same point again
+    pruned.append({**pruned[0], "g": 31, "params": recorded[0]["params"]})  # one that has a value, too
+    found = judge(session([*recorded, *pruned, iteration(32, None)]))
+    assert (found.tried, found.pruned, found.best_g) == (15, 3, 5)
+    assert (found.as_json()["tried"], found.as_json()["pruned"]) == (15, 3)
+    assert found.deflated_sharpe is not None
+    assert full.deflated_sharpe is not None
+    assert (found.deflated_sharpe.trials, full.deflated_sharpe.trials) == (15, 12)
+    assert found.deflated_sharpe.deflated < full.deflated_sharpe.deflated  # of so many tries, more is luck
+    assert found.overfitting == full.overfitting
+
+
 def test_a_session_with_folds_is_judged_in_full() -> None:
     found = judge(session(traded(skill=5.0)))
     assert (found.tried, found.best_g, found.tune_days, found.missing) == (12, 5, 12, {})
@@ -78,8 +96,18 @@ def test_a_session_with_folds_is_judged_in_full() -> None:
     assert found.walk_forward is not None
     assert [(step.chosen, step.days) for step in found.walk_forward.steps] == [(5, 2), (5, 1)]
     assert found.walk_forward.earned == pytest.approx(
-        sum(session(traded(skill=5.0)).ranked()[0].daily[day] for fold in FOLDS for day in fold)  # type: ignore[index]  # it has days
+        sum(session(traded(skill=5.0)).ranked_points[0].daily[day] for fold in FOLDS for day in fold)  # type: ignore[index]  # it has days
     )
+
+
+def test_tries_of_the_sessions_that_it_resumes_from_count() -> None:
+    plain = session(traded(skill=0.5))
+    alone, after = judge(plain), judge(replace(plain, tried_before=500))
+    assert (after.tried, after.tried_before) == (12, 500)
+    assert alone.deflated_sharpe is not None
+    assert after.deflated_sharpe is not None
+    assert after.deflated_sharpe.trials == 512
+    assert after.deflated_sharpe.deflated < alone.deflated_sharpe.deflated
 
 
 def test_noise_does_not_pass() -> None:
@@ -103,6 +131,16 @@ def test_without_a_split_all_days_are_what_it_was_chosen_by() -> None:
     assert found.tune_days == 15
     assert found.walk_forward is None
     assert found.missing == {"walk_forward": "there are no validation folds (tuning.evaluation)"}
+
+
+def test_where_days_are_tuned_on_after_the_validation_there_is_no_walk_forward() -> None:
+    """What there is to choose from was proposed by days that come after the choice."""
+    found = judge(session(traded(), split={"tune": [*TUNE[5:], "2026-01-14"], "folds": [TUNE[:2], TUNE[2:4]]}))
+    assert found.walk_forward is None
+    assert found.missing["walk_forward"] == (
+        "the validation begins on 2026-01-01 and days are tuned on until 2026-01-14: "
+        "what there is to choose from knows the days after the choice"
+    )
 
 
 def test_where_the_metric_is_a_sharpe_ratio_the_walk_chooses_by_it() -> None:
@@ -130,7 +168,7 @@ def test_what_cannot_be_computed_says_why() -> None:
     idle = dict.fromkeys(TUNE, 0.0) | dict.fromkeys(["2026-01-14", "2026-01-15", "2026-01-16"], 0.0)
     nothing = judge(session([iteration(g, 0.0, idle) for g in range(8)]))
     assert nothing.missing == {
-        "deflated_sharpe": "the best's days are all alike, or fewer than two tries have a Sharpe ratio",
+        "deflated_sharpe": "the best's days are all alike, or there is but one: it has no Sharpe ratio",
         "overfitting": "on these days all candidates did the same",
         "neighbourhood": "the best value is 0: a share of it has no meaning",
     }
@@ -142,8 +180,27 @@ def test_what_cannot_be_computed_says_why() -> None:
 def test_a_point_that_was_evaluated_twice_is_one_try_and_the_first_dealt_stands_for_it() -> None:
     again = iteration(9, 5.0) | {"params": iteration(2, 0.0)["params"]}
     recorded = session([again, iteration(2, 5.0), iteration(1, 5.0), iteration(0, None)])
-    assert [trial.g for trial in recorded.ranked()] == [1, 2]
+    assert [trial.g for trial in recorded.ranked_points] == [1, 2]
     assert judge(recorded).tried == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "ranked"),
+    [
+        ({1: ("p", 5.0), 2: ("q", 5.0), 9: ("p", 5.0)}, [1, 2]),
+        ({0: ("p", 10.0), 1: ("q", 5.4), 2: ("r", 5.3), 3: ("s", 5.2), 4: ("p", 1.0)}, [0, 1, 2, 3]),
+        ({0: ("p", 1.0), 1: ("q", 5.4), 2: ("p", 10.0)}, [2, 1]),
+    ],
+    ids=["all alike", "worse the second time", "better the second time"],
+)
+def test_a_point_that_was_evaluated_twice_ranks_where_its_best_value_is(
+    values: dict[int, tuple[str, float]], ranked: list[int]
+) -> None:
+    places = {name: place / 10 for place, name in enumerate("pqrs")}
+    points = [iteration(g, value, min_spread_pct=places[name]) for g, (name, value) in values.items()]
+    recorded = session(points)
+    assert [trial.g for trial in recorded.ranked_points] == ranked
+    assert judge(recorded).best_g == ranked[0]
 
 
 def test_days_of_another_objective_are_not_compared() -> None:
@@ -169,6 +226,24 @@ def test_the_neighbourhood_is_that_of_the_search_space() -> None:
     near = {each.g: each.distance for each in found.neighbours}
     assert list(near)[:3] == [2, 1, 3]
     assert (near[1], near[2], near[3]) == pytest.approx((0.5 / 3**0.5, 0.25 / 3**0.5, 1 / 3**0.5))
+
+
+def test_a_look_is_known_by_each_day_and_by_each_file_of_the_data() -> None:
+    """Whatever two sessions share of these, their looks are at the same days."""
+
+    def names(split: dict[str, Any] = SPLIT, **objective: Any) -> set[str]:
+        return set(days_looked_at(session([], split, **objective)))
+
+    one = names(data="q.parquet", data_sha256="a" * 64)
+    assert len(one) == 4
+    assert {name.split(" ")[1] for name in one} == set(HOLDOUT)
+    assert len(one & names(data="q.parquet", data_sha256="b" * 64)) == 2  # saved again
+    assert len(one & names(data="copy.parquet", data_sha256="a" * 64)) == 2
+    assert len(one & names({**SPLIT, "holdout": HOLDOUT[:1]}, data="q.parquet", data_sha256="c" * 64)) == 1
+    assert not one & names(data="other.parquet", data_sha256="b" * 64)
+    feeds = {"venue_a": "a.parquet", "venue_b": "b.parquet", "fx": "krw.parquet"}
+    assert len(names(data=feeds) & names(data={**feeds, "venue_b": "c.parquet"})) == 2
+    assert not names(data=feeds) & names(data={"venue_a": "d.parquet", "venue_b": "e.parquet", "fx": "krw.parquet"})
 
 
 def test_the_facts_that_reproduce_are_versions_and_hashes() -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import csv, parquet
 
+from tuning_worker.market import rows
 from tuning_worker.market.data import (
     ASK,
     ASK_SIZE,
@@ -29,11 +30,14 @@ from tuning_worker.market.data import (
     chosen_days,
     merge,
 )
+from tuning_worker.market.dataset import Dataset
 from tuning_worker.market.rows import load_market, make_market
 from tuning_worker.market.source import MarketDataError, header_problems, read_header
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tuning_worker.market.data import Market
 
 DAY = 86_400_000
 NOON = 1_700_000_000_000
@@ -107,9 +111,10 @@ def test_a_rate_may_have_two_sides(tmp_path: Path) -> None:
         ({"fx": [1.0, -1.0, 1.0]}, "row 2, column fx: -1.0 must be above zero"),
         (SIZES | {"bid_size_b": [1.0, 1.0, -1.0]}, "row 3, column bid_size_b: -1.0 must not be negative"),
         ({"fx_bid": [1, 1, 2], "fx_ask": [1] * 3}, "row 3, column fx_bid: 2.0 is above fx_ask: the quote is crossed"),
-        ({"bid_a": ["a", "b", "c"]}, "column bid_a must hold numbers, it is string"),
+        ({"bid_a": ["1.5", "b", "c"]}, "row 2, column bid_a: 'b' is no number"),
         ({"ts": [1.5, 2.5, 3.5]}, "column ts must hold whole numbers only, it is double"),
-        ({"seg": [1, None, 2]}, "column seg must hold whole numbers only, it is int64, with 1 empty"),
+        ({"seg": [1, None, 2]}, "row 2, column seg: it is empty, and must hold a number"),
+        ({"fx": [True, True, False]}, "column fx must hold numbers, it is bool"),
         ({"fx_bid": [1.0] * 3}, "a two-sided rate needs both fx_bid and fx_ask"),
         ({"fx": [1.0] * 3, "fx_bid": [1.0] * 3, "fx_ask": [1.0] * 3}, "it has fx and fx_bid; give one of them"),
         ({"bid_size_a": [1.0] * 3}, "it has bid_size_a but not all four sizes; give all of them or none"),
@@ -291,3 +296,22 @@ def test_a_market_that_never_opens_is_refused() -> None:
     market = merge(days[0], days[1], quotes((3, 5)))
     with pytest.raises(MarketDataError, match="no stretch"):
         market.select(lambda day: day != market.days[0]).opening()
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = write(tmp_path, QUOTES)
+
+    def load_slowly(path: Path, *, default_size: float) -> Market:
+        market = load_market(path, default_size=default_size)
+        if changes:
+            write(tmp_path, QUOTES | {"ask_b": [changes.pop(), 200, 200]})
+        return market
+
+    monkeypatch.setattr(rows, "load_market", load_slowly)
+    changes = [200]
+    with pytest.raises(MarketDataError, match="it was changed while it was read; try again"):
+        Dataset(str(path), tmp_path).load(None, default_size=1.0)
+    write(tmp_path, QUOTES)
+    market = Dataset(str(path), tmp_path).load(None, default_size=1.0)
+    assert market.opening()[1] == (100, 101)

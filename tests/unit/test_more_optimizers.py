@@ -92,6 +92,21 @@ def test_quasi_random_points_belong_to_g_alone_and_differ_by_seed():
     assert make("qmc", over, seed=2).suggest(0, [], {}) != points[0]
 
 
+@given(seed=st.integers(0, 1000), data=st.data())
+@settings(deadline=None, max_examples=30)
+def test_quasi_random_search_repeats_no_point_while_there_is_another(seed: int, data: st.DataObject):
+    over = space(n={"type": "int", "bounds": [1, 4]}, c={"type": "categorical", "choices": ["a", "b", "c"]})
+    size, key = 12, over.point_key
+    g_given = data.draw(st.sets(st.integers(0, size - 1), max_size=4))
+    given_points: dict[int, Point] = {g: {"n": 1 + i, "c": "a"} for i, g in enumerate(sorted(g_given))}
+    points = [make("qmc", over, seed=seed).suggest(g, [], given_points) for g in range(size + 2)]
+    assert len({key(point) for point in points[:size]}) == size
+    assert all(points[g] == point for g, point in given_points.items())
+    again = make("qmc", over, seed=seed)
+    order = data.draw(st.permutations(range(size + 2)))
+    assert {g: again.suggest(g, [], given_points) for g in order} == dict(enumerate(points))
+
+
 # --- the unit cube ----------------------------------------------------------------------------------------------------
 
 

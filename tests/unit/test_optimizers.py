@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ from pydantic import TypeAdapter
 
 from orchestrator.errors import UsageError
 from tuning_worker.dimensions import Dimension
-from tuning_worker.optimizers import OPTIMIZERS, Result, make_optimizer, studies, tpe, unused_point
+from tuning_worker.optimizers import OPTIMIZERS, Result, Search, make_optimizer, studies, tpe, unused_point
 from tuning_worker.optimizers.bayesian import BEST, LATEST, STARTUP
 from tuning_worker.optimizers.draws import draw, permute
 from tuning_worker.space import SearchSpace
@@ -311,30 +312,45 @@ def test_results_that_do_not_fit_the_space_are_not_shown():
     assert bayesian.suggest(70, known + strangers, {104: {"x": 99.0, "n": 3}}) == expected
 
 
-def test_a_claim_of_ones_own_or_of_a_finished_iteration_is_not_pending():
+def test_what_is_under_evaluation_keeps_bayesian_off_nothing():
+    over = space(**MIXED)
+    bayesian, known = make("bayesian", over), results_of(over, 40, mixed_value)
+    alone = [bayesian.suggest(g, known, {}) for g in range(70, 78)]
+    pending = {70 + i: point for i, point in enumerate(alone)} | {100: alone[0]}
+    assert [bayesian.suggest(g, known, pending) for g in range(70, 78)] == alone
+
+
+def test_what_an_optimizer_is_shown_as_under_evaluation_is_not_finished():
+    """A claim may be read just before its result: no point is shown twice."""
     over = space(x=X, n=N)
-    known = results_of(over, 20, lambda point: float(point["x"]))
-    bayesian = make("bayesian", over)
-    expected = bayesian.suggest(70, known, {})
-    assert bayesian.suggest(70, known, {70: expected, 3: expected}) == expected
-    assert bayesian.suggest(70, known, {71: expected}) != expected
+    search = Search(over, 1, ("minimize",), 3, 100)
+    known = results_of(over, 3, lambda point: float(point["x"]))
+    under_way = {2: known[2].params, 7: known[0].params, 8: {"x": 99.0, "n": 3}}
+    shown = studies.choose_shown(search, known[:1], known, under_way, latest=2)
+    assert [(each.g, each.losses is None, each.failed) for each in shown] == [
+        (0, False, True),
+        (1, False, True),
+        (2, False, True),
+        (7, True, False),
+    ]
 
 
-def test_workers_that_ask_with_the_same_knowledge_spread_out():
-    """Eight pending candidates repel the ninth: without them it would land among them."""
+def test_workers_that_ask_with_the_same_knowledge_spread_out_around_what_is_best():
+    """They are kept apart by chance alone, and none goes where nothing good was found."""
     over = space(x={"type": "float", "bounds": [0, 1]}, y={"type": "float", "bounds": [0, 1]})
 
     def distance(one: Any, other: Any) -> float:
         return math.dist((one["x"], one["y"]), (other["x"], other["y"]))
 
-    alone, beside = [], []
-    for seed in range(20):
-        bayesian = make("bayesian", over, seed=seed)
-        known = results_of(over, 30, lambda p: distance(p, {"x": 0.3, "y": 0.7}), seed=seed)
-        pending = {100 + i: {"x": 0.3 + 0.002 * i, "y": 0.7} for i in range(8)}
-        alone.append(min(distance(bayesian.suggest(99, known, {}), other) for other in pending.values()))
-        beside.append(min(distance(bayesian.suggest(99, known, pending), other) for other in pending.values()))
-    assert sum(beside) > 1.5 * sum(alone)
+    best, apart, away = {"x": 0.3, "y": 0.7}, [], {"random": 0.0, "bayesian": 0.0}
+    for seed in range(10):
+        known = results_of(over, 60, lambda p: distance(p, best), seed=seed)
+        for name in away:
+            points = [make(name, over, seed=seed).suggest(g, known, {}) for g in range(100, 108)]
+            away[name] += sum(distance(point, best) for point in points)
+            apart += [distance(*pair) for pair in combinations(points, 2)]
+    assert min(apart) > 0
+    assert away["bayesian"] < 0.5 * away["random"]
 
 
 def test_only_the_best_and_the_latest_results_are_shown(monkeypatch: pytest.MonkeyPatch):
@@ -352,7 +368,7 @@ def test_only_the_best_and_the_latest_results_are_shown(monkeypatch: pytest.Monk
     monkeypatch.setattr(tpe, "suggest", watched)
     make("bayesian", over).suggest(count + 2, worse + failed, {count + 1: worse[0].params})
     make("bayesian", over, direction="maximize").suggest(count + 2, worse + failed, {})
-    assert seen[0] == [*range(BEST), *range(count + 1 - LATEST, count + 2)]
+    assert seen[0] == [*range(BEST), *range(count + 1 - LATEST, count + 1)]
     assert seen[1] == [*range(count - BEST, count + 1)]
     equal = [Result(r.g, r.params, 1.0) for r in worse]
     make("bayesian", over).suggest(count, equal[::-1], {})
@@ -464,12 +480,19 @@ def test_what_cannot_be_counted_has_an_unused_point_too():
 
 
 @pytest.mark.parametrize(
-    ("name", "learns"),
-    [("random", False), ("grid", False), ("qmc", False), ("bayesian", True), ("cmaes", True), ("nsga2", True)],
+    ("name", "learns", "unique"),
+    [
+        ("random", False, False),
+        ("grid", False, False),
+        ("qmc", False, True),
+        ("bayesian", True, True),
+        ("cmaes", True, True),
+        ("nsga2", True, True),
+    ],
 )
-def test_each_optimizer_says_what_it_needs(name: str, learns: bool):  # noqa: FBT001 - a parameter
+def test_each_optimizer_says_what_it_needs(name: str, learns: bool, unique: bool):  # noqa: FBT001 - parameters
     optimizer = make(name, space(x=X), total=3)
-    assert (optimizer.learns, optimizer.unique) == (learns, learns)
+    assert (optimizer.learns, optimizer.unique) == (learns, unique)
 
 
 def test_the_table_is_what_is_tested_here():

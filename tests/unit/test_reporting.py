@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from support.recorded import (
@@ -26,10 +29,10 @@ from support.recorded import (
     session,
 )
 from tuning_worker.__main__ import main
+from tuning_worker.recorded import RecordedSession, read_lines
 from tuning_worker.reporting.earnings import HOLDOUT, TUNE, VALIDATION, find_days, summarize
 from tuning_worker.reporting.importances import find_importances
-from tuning_worker.reporting.recorded import Recorded, read_recorded
-from tuning_worker.reporting.scales import make_scales
+from tuning_worker.reporting.scales import log_ticks, make_scales
 from tuning_worker.reporting.values import length, number, short, thin
 
 if TYPE_CHECKING:
@@ -51,8 +54,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     return made
 
 
-def read(text: str) -> Recorded:
-    return read_recorded(text.splitlines())
+def read(text: str) -> RecordedSession:
+    return read_lines(text.splitlines())
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:
@@ -221,11 +224,65 @@ def test_the_page_says_what_was_run_and_what_failed(make: Make):
     assert "not recorded" in made.said  # the versions
 
 
+def test_the_page_and_the_files_show_what_was_pruned(make: Make):
+    recorded = iterations(60)
+    why = "net_pnl was 1 after fold 2, and the best 9 of 18 iterations before had 2 or more"
+    for place in (20, 30):
+        recorded[place] |= {"status": "PRUNED", "value": None, "metrics": {}, "reason": why}
+        recorded[place] |= {"intermediate": [0.1, None], "bars": "[null, [2.0, 9, 18]]"}
+    failed = sum(each["status"] == "FAILED" for each in recorded)
+    made = page(make("report", lines(session(), recorded), "x.html"))
+    assert f"60 of 100 recorded, {failed} of them failed, 2 of them pruned" in made.said
+    assert "stopped half-way as hopeless" in made.said
+    assert "2 of them, which were pruned, no more is known" in made.said
+    traces = {trace.get("name"): trace for trace in json.loads(made.data["figures"])["history"]["data"]}
+    assert len(traces["pruned"]["x"]) == 2
+    assert "net_pnl was 1 after fold 2" in json.dumps(traces["pruned"])
+    rows = csv_rows(make("export", lines(session(), recorded), "x.csv", "--format", "csv"))
+    assert [row["intermediate"] for row in rows[19:22]] == ["", "[0.1, null]", ""]
+    table = parquet.read_table(make("export", lines(session(), recorded), "x.parquet", "--format", "parquet"))
+    assert table["intermediate"].to_pylist()[20] == [0.1, None]
+
+
 def test_the_page_says_by_what_the_results_can_be_had_again(make: Make):
     kept = {"versions": {"orch": "0.1.0", "python": "3.11"}, "host": "box", "config_sha256": "ef" * 32}
     said = page(make("report", lines(session(reproduction=json.dumps(kept))), "x.html")).said
     assert "orch 0.1.0, python 3.11" in said
     assert "config sha256 " + "ef" * 32 in " ".join(said.split())
+
+
+def test_the_page_says_on_what_terms_and_days_and_no_secret(make: Make):
+    said = page(make("report", lines(session(ARBITRAGE, ARBITRAGE_SPACE)), "x.html")).said
+    assert f"tune: 30 days, {DAYS[0]} to {DAYS[29]}\nfold 1: 8 days, {DAYS[30]} to {DAYS[37]}\nfold 2: 7 days" in said
+    assert "capital: 1,000,000\nvenue_a: fee_bps 5, latency_ms 100" in said
+    command = {"kind": "command", "argv": ["x"], "env": {"TOKEN": "hush"}, "metric": "m", "direction": "minimize"}
+    assert "hush" not in make("report", lines(session(command)), "y.html").read_text(encoding="utf-8")
+
+
+def test_the_best_are_shown_with_what_was_tuned_first_and_without_what_is_fixed(make: Make):
+    made = page(make("report", lines(session(TWO), iterations(40, 0)), "x.html")).said
+    heads = made[made.rindex(" g ") :].split()
+    assert heads[1:8] == ["net_pnl", "max_drawdown", "edge", "rate", "size", "kind", "depth"]
+    assert "fee" not in heads
+
+
+def test_what_the_best_did_on_each_part_of_the_days(make: Make):
+    recorded = daily_iterations(4)
+    best = max(recorded, key=lambda each: each["value"])
+    best["metrics"] |= {
+        "sharpe": 2.5,
+        "max_drawdown": 123.0,
+        "validation_sharpe": None,
+        "validation_max_drawdown": 45.0,
+    }
+    scored = look(best)
+    scored["results"][0]["metrics"] = {"sharpe": -0.5, "max_drawdown": 678.0}
+    said = page(make("report", lines(session(ARBITRAGE, ARBITRAGE_SPACE), recorded, scored), "x.html")).said.split()
+    rows = {part: said[said.index(part, said.index("part")) :] for part in (TUNE, VALIDATION, HOLDOUT)}
+    assert said[said.index("worst") + 2 : said.index(TUNE, said.index("part"))][:3] == ["sharpe", "max", "drawdown"]
+    assert {part: row[6:8] for part, row in rows.items()} == {
+        TUNE: ["2.5", "123"], VALIDATION: ["-", "45"], HOLDOUT: ["-0.5", "678"]
+    }  # fmt: skip
 
 
 def test_data_that_is_made_up_is_said_to_be(make: Make):
@@ -303,10 +360,9 @@ def test_the_held_out_days_are_those_of_the_best_or_missing(make: Make):
     recorded = daily_iterations(40)
     best, *_, worst = sorted(recorded, key=lambda each: -each["value"])
     record = session(ARBITRAGE, ARBITRAGE_SPACE)
-    assert (
-        "have been looked at 2 times for this session, and with other sessions' 5 times"
-        in page(make("report", lines(record, recorded, look(best)), "a.html")).said
-    )
+    said = page(make("report", lines(record, recorded, look(best)), "a.html")).said
+    assert "looked at 2 times for this session, with 3 points scored, and with other sessions' 5 times" in said
+    assert "(with 305 points)" in said
     for name, holdout in (("b.html", None), ("c.html", look(worst))):
         said = page(make("report", lines(record, recorded, holdout), name)).said
         assert "The 15 held-out days are missing" in said
@@ -316,6 +372,21 @@ def test_the_held_out_days_are_those_of_the_best_or_missing(make: Make):
 
 
 # --- the parameters -------------------------------------------------------------------------------------------------
+
+
+@given(st.floats(-8, 8), st.floats(0.1, 12))
+def test_ticks_of_a_logarithmic_axis_are_few_and_round(low: float, span: float):
+    ticks = log_ticks(low, low + span)
+    assert len(ticks) <= 6
+    assert span < 0.2 or ticks
+    for tick in ticks:
+        assert low - 1e-6 <= math.log10(tick) <= low + span + 1e-6
+        assert float(f"{tick:.2g}") == pytest.approx(tick, rel=1e-12)
+
+
+def test_the_ticks_that_an_eye_expects():
+    assert log_ticks(math.log10(2000), math.log10(20_000)) == pytest.approx([2000, 5000, 10_000, 20_000])
+    assert log_ticks(-5, 0) == pytest.approx([1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1])
 
 
 def test_the_parameter_that_decides_is_the_important_one():

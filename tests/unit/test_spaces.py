@@ -85,6 +85,16 @@ def test_a_point_has_the_parameters_that_are_active_and_the_fixed_ones():
         it.validate_point({"fee": 5, "kind": "edge", "fast": 5, "slow": 2})
 
 
+def test_what_is_fixed_need_not_be_written():
+    it = space(**WHOLE)
+    full = {"fee": 5, "kind": "flat", "fast": 1, "slow": 2}
+    assert it.complete({"kind": "flat", "fast": 1, "slow": 2}) == full
+    assert it.complete(full) == full
+    there = space(kind=choice("edge", "mean"), fee={"type": "fixed", "value": 5, "when": {"kind": "edge"}})
+    assert there.complete({"kind": "mean"}) == {"kind": "mean"}
+    assert there.complete({"kind": "edge"}) == {"kind": "edge", "fee": 5}
+
+
 def test_conditions_may_depend_on_each_other():
     it = space(a=choice(*SIDES[:2]), b=choice(1, 2, when={"a": 1}), c=integer(1, 3, when={"b": 2}))
     assert [it.point(i) for i in range(it.size() or 0)] == [

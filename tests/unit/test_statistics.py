@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from datetime import date, timedelta
+from itertools import combinations
 from statistics import fmean
 
 import numpy as np
@@ -11,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuning_worker.statistics.deflated_sharpe import (
-    daily_sharpe,
     deflated_sharpe,
     expected_maximum,
     moments,
@@ -19,6 +20,7 @@ from tuning_worker.statistics.deflated_sharpe import (
 )
 from tuning_worker.statistics.neighbourhood import Evaluated, find_neighbourhood
 from tuning_worker.statistics.overfitting import probability_of_overfitting
+from tuning_worker.statistics.sharpe import daily_sharpe
 from tuning_worker.statistics.walk_forward import walk_forward
 
 # --- the Sharpe ratio, deflated -------------------------------------------------------------------------------------
@@ -99,7 +101,7 @@ def test_where_the_ratio_is_undefined_there_is_none() -> None:
     assert daily_sharpe([1.0]) is None
     assert daily_sharpe([2.0, 2.0]) is None
     assert deflated_sharpe([0.0, 0.0], [0.1, 0.2], 9) is None
-    assert deflated_sharpe([0.0, 1.0], [0.1], 9) is None
+    assert deflated_sharpe([0.0, 0.0, 1.0], [0.4], 1) is not None  # the only one is judged by its own error
     assert probabilistic_sharpe(0.1, 0.0, 1, 0, 3) is None
     assert probabilistic_sharpe(1.0, 0.0, 10, 1, 1) is None  # no variance is left
 
@@ -179,15 +181,44 @@ def test_many_candidates_are_taken_in_portions(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_choice_among_those_that_hardly_trade_is_no_skill() -> None:
-    """Three never trade, one loses a day: the best is any of the three, on every way, and none is better for it."""
+    """Three never trade, one loses a day: the best is any of the three, or of all where the loss is out of sample."""
     daily = np.zeros((8, 4))
     daily[2, 1] = -1
     found = probability_of_overfitting(daily)
     assert found is not None
     assert set(found.in_sample) == {0}
     assert (found.slope, found.intercept) == (None, None)
-    assert found.loss_probability == 0
-    assert found.probability == 0.5  # level with all where the loss is in sample, above the loser where it is not
+    assert found.loss_probability == 0.5 / 4  # it is one of four, on half of the ways
+    assert found.probability == 0.5 + 0.5 / 4  # level with all where the loss is in sample
+    assert set(found.logits) == {0.0}  # all of them are the choice, and their mean rank is the median
+
+
+@pytest.mark.parametrize("by_profit", [False, True])
+def test_the_order_of_the_candidates_says_nothing(by_profit: bool) -> None:  # noqa: FBT001
+    """Forty with one trade each: all of one half's have the same Sharpe ratio there, but for how it was summed."""
+    noise = np.random.default_rng(4)
+    daily = np.zeros((12, 40))
+    daily[noise.integers(0, 12, 40), np.arange(40)] = noise.normal(size=40) * 10.0 ** noise.integers(-3, 4, 40)
+    found = probability_of_overfitting(daily, by_profit=by_profit)
+    shuffled = probability_of_overfitting(daily[:, ::-1].copy(), by_profit=by_profit)
+    assert found is not None
+    assert shuffled is not None
+    assert shuffled.probability == pytest.approx(found.probability, abs=1e-12)
+    assert shuffled.loss_probability == pytest.approx(found.loss_probability, abs=1e-12)
+    assert shuffled.logits == pytest.approx(found.logits, abs=1e-9)
+
+
+def test_where_profit_is_tuned_the_choice_is_by_profit() -> None:
+    """One earns a hundred on half of the days, the other one a steady unit: more profit, and the lower ratio."""
+    daily = np.array([[100.0 + day, 1.0 + day / 1000] if day % 2 else [-50.0, 1.0 + day / 1000] for day in range(8)])
+    by_ratio, by_profit = (probability_of_overfitting(daily, by_profit=each) for each in (False, True))
+    assert by_ratio is not None
+    assert by_profit is not None
+    assert by_ratio.probability == by_ratio.loss_probability == 0
+    ways = [sum(chosen) for chosen in combinations([day % 2 for day in range(8)], 4)]  # good days in sample
+    earns = [100 * good - 50 * (4 - good) > 4 for good in range(5)]
+    assert by_profit.probability == np.mean([earns[good] != earns[4 - good] for good in ways])
+    assert by_profit.in_sample[0] == pytest.approx((101 + 103 - 100) / 4)
 
 
 def test_where_all_do_the_same_there_is_no_choice() -> None:
@@ -251,11 +282,22 @@ def test_a_share_of_nothing_is_none() -> None:
 # --- walking forward ------------------------------------------------------------------------------------------------
 
 
+def span(count: int) -> list[date]:
+    return [date(2026, 1, 1) + timedelta(days=number) for number in range(count)]
+
+
+def sums(days: np.ndarray) -> np.ndarray:
+    total: np.ndarray = days.sum(axis=0)
+    return total
+
+
 def test_each_fold_is_earned_by_the_best_of_what_was_before() -> None:
-    tune = np.array([[1.0, 2.0, 0.0], [1.0, 2.0, 0.0]])
-    first = np.array([[5.0, -9.0, 0.0]])  # now the first candidate is ahead
-    second = np.array([[3.0, 1.0, 3.0], [1.0, 1.0, 1.0]])
-    found = walk_forward([10, 11, 12], tune, [first, second], lambda days: days.sum(axis=0))
+    days = span(5)
+    tune = [[1.0, 2.0, 0.0], [1.0, 2.0, 0.0]]
+    first = [[5.0, -9.0, 0.0]]  # now the first candidate is ahead
+    second = [[3.0, 1.0, 3.0], [1.0, 1.0, 1.0]]
+    daily = np.array([*tune, *first, *second])
+    found = walk_forward([10, 11, 12], days, daily, [days[2:3], days[3:]], 0, sums)
     assert found is not None
     assert [step.chosen for step in found.steps] == [11, 10]
     assert [step.earned for step in found.steps] == [-9, 4]
@@ -265,11 +307,27 @@ def test_each_fold_is_earned_by_the_best_of_what_was_before() -> None:
     assert found.efficiency == pytest.approx(-5 / (2 * 1 + 7 / 3 * 2))
 
 
+@pytest.mark.parametrize(
+    ("purge", "chosen", "days_before"),
+    [(0, [1, 0], [2, 5]), (1, [1, 0], [2, 4]), (2, [1, 1], [2, 3]), (4, [1, 1], [2, 2])],
+)
+def test_the_days_just_before_a_fold_do_not_choose_for_it(
+    purge: int, chosen: list[int], days_before: list[int]
+) -> None:
+    """Candidate 0 is ahead by the first fold's second day, which is two days before the second fold."""
+    tune, folds = span(2), [span(10)[7:10], span(12)[10:]]
+    daily = np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 0.0], [9.0, 0.0], [0.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    found = walk_forward([0, 1], [*tune, *folds[0], *folds[1]], daily, folds, purge, sums)
+    assert found is not None
+    assert [step.chosen for step in found.steps] == chosen
+    assert [step.days_before for step in found.steps] == days_before
+
+
 def test_the_score_decides_and_none_has_an_undefined_one() -> None:
-    tune = np.array([[1.0, 0.0], [3.0, 0.0]])
-    fold = [np.array([[1.0, 7.0]])]
-    lowest = walk_forward([0, 1], tune, fold, lambda days: -days.sum(axis=0))
-    undefined = walk_forward([0, 1], tune, fold, lambda _: np.array([np.nan, 0.0]))
+    days = span(3)
+    daily = np.array([[1.0, 0.0], [3.0, 0.0], [1.0, 7.0]])
+    lowest = walk_forward([0, 1], days, daily, [days[2:]], 0, lambda each: -each.sum(axis=0))
+    undefined = walk_forward([0, 1], days, daily, [days[2:]], 0, lambda _: np.array([np.nan, 0.0]))
     assert lowest is not None
     assert undefined is not None
     assert lowest.steps == undefined.steps
@@ -277,6 +335,6 @@ def test_the_score_decides_and_none_has_an_undefined_one() -> None:
 
 
 def test_without_folds_or_a_choice_there_is_no_walk() -> None:
-    days = np.ones((3, 2))
-    assert walk_forward([0, 1], days, [], lambda each: each.sum(axis=0)) is None
-    assert walk_forward([0], days[:, :1], [days[:, :1]], lambda each: each.sum(axis=0)) is None
+    days = span(4)
+    assert walk_forward([0, 1], days, np.ones((4, 2)), [], 0, sums) is None
+    assert walk_forward([0], days, np.ones((4, 1)), [days[3:]], 0, sums) is None

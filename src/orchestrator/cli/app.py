@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperGroup
 
 from orchestrator.cli import COMPLETION, PROGRAM, VERBS
+from orchestrator.cli.output import unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,9 +69,17 @@ def _orch(
 
 
 def run_app(argv: Sequence[str]) -> int:
-    """Run the verb that the command line names; return its exit code."""
+    """Run the verb that the command line names; return its exit code.
+
+    Raises:
+        OrchError: stdout takes nothing of what typer writes by itself: help, and completions.
+    """
     try:
         typer.main.get_command(app).main(args=list(argv), prog_name=PROGRAM, complete_var=COMPLETION)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0
+    except OSError as error:
+        if any(frame.f_code is typer.echo.__code__ for frame, _ in walk_tb(error.__traceback__)):
+            raise unwritable(error) from error
+        raise
     return 0

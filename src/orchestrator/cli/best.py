@@ -6,17 +6,19 @@ import json
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.cli.figures import figure_lines, ranked_by, without_figures
 from orchestrator.cli.options import Env, Output, Session  # noqa: TC001 - typer reads them at run time
 from orchestrator.cli.output import Format, Shown, one_line, write
 from orchestrator.cli.reading import open_client, settings_here
 from orchestrator.cli.tables import assignments, number, plural
 from orchestrator.domain.fronts import pareto_front, read_objectives
-from orchestrator.errors import NotFoundError
+from orchestrator.errors import NotFoundError, OrchError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orchestrator.domain.snapshot import SessionSnapshot
+    from orchestrator.settings import Settings
 
     Result = Mapping[str, Any]
 
@@ -27,17 +29,21 @@ def best(session: Session, env: Env = None, output: Output = Format.TABLE) -> No
     """Show the best parameters so far, and the record that proves them.
 
     They are shown as the search_space that holds just them, to be pasted into a tuning config. With several
-    objectives it is the front: all that no other iteration beats in every objective, a YAML document each.
+    objectives it is the front: all that no other iteration beats in every objective, a YAML document each. Where it is
+    recorded what was earned on each day, the figures of `orch judge` are there too.
     """
-    with open_client(settings_here(env)) as client:
+    settings = settings_here(env)
+    with open_client(settings) as client:
         snapshot = client.get_session(session, jobs=False)
         record = client.get_record(session)
         objectives = read_objectives(record)
         front = pareto_front(client.iter_results(session), objectives) if len(objectives) > 1 else []
+        judged = client.tells_days(session, snapshot.mode, snapshot.best)
     found = front[0] if front else snapshot.best
     if not found:
         raise NotFoundError(f"session {session} has no best yet: {_why(snapshot)}")
     proof = _proof(record)
+    judgement = _judgement(session, settings) if judged and output is not Format.QUIET else None
     shown = Shown(
         document=lambda: {
             "schema": 1,
@@ -48,9 +54,10 @@ def best(session: Session, env: Env = None, output: Output = Format.TABLE) -> No
             "objectives": objectives,
             "record": proof,
             **found,
+            "judgement": judgement,
             **({"front": front} if front else {}),
         },
-        table=lambda: _fragments(snapshot, objectives, front or [found], proof),
+        table=lambda: _fragments(snapshot, objectives, front or [found], proof, _figures(judgement, objectives)),
         quiet=lambda: "\n".join(assignments(each["params"]) for each in front or [found]),
     )
     write(shown, output)
@@ -63,6 +70,24 @@ def _proof(record: Mapping[str, str]) -> dict[str, str]:
         text = ", ".join(f"{key} {each}" for key, each in value.items()) if isinstance(value, dict) else value
         proof |= {name: str(text)} if text else {}
     return proof
+
+
+def _judgement(session_id: str, settings: Settings) -> dict[str, Any]:
+    """Return the figures; whatever is the matter with them, the best is shown."""
+    from orchestrator.cli.asking_worker import ask_of_records  # noqa: PLC0415 - only where there is something to judge
+
+    try:
+        return ask_of_records(session_id, settings, "judge")
+    except OrchError as error:
+        return without_figures(str(error))
+
+
+def _figures(judgement: Mapping[str, Any] | None, objectives: Mapping[str, str]) -> list[str]:
+    if judgement is None:
+        return []
+    ranked = ranked_by(objectives)
+    lines = [f"{title}: {text}".replace("\n", "; ") for title, text in figure_lines(judgement)]
+    return [line for text in ([f"judged is the best as {ranked}"] if ranked else []) + lines for line in _comment(text)]
 
 
 def _why(snapshot: SessionSnapshot) -> str:
@@ -78,17 +103,27 @@ def _comment(text: str) -> list[str]:
 
 
 def _fragments(
-    snapshot: SessionSnapshot, objectives: Mapping[str, str], found: Sequence[Result], proof: Mapping[str, str]
+    snapshot: SessionSnapshot,
+    objectives: Mapping[str, str],
+    found: Sequence[Result],
+    proof: Mapping[str, str],
+    figures: Sequence[str],
 ) -> str:
-    fragments = [_fragment(snapshot, objectives, each, proof) for each in found]
     if len(objectives) <= 1:
-        return fragments[0]
+        return _fragment(snapshot, objectives, found[0], proof, figures)
     shown = plural(len(found), "iteration")
-    head = f"# The front of session {snapshot.session_id}: {shown} that no other beats in all objectives\n"
-    return head + "\n---\n".join(fragments)
+    head = f"# The front of session {snapshot.session_id}: {shown} that no other beats in all objectives"
+    fragments = [_fragment(snapshot, objectives, each, proof) for each in found]
+    return "\n".join([head, *figures, "\n---\n".join(fragments)])
 
 
-def _fragment(snapshot: SessionSnapshot, objectives: Mapping[str, str], found: Result, proof: Mapping[str, str]) -> str:
+def _fragment(
+    snapshot: SessionSnapshot,
+    objectives: Mapping[str, str],
+    found: Result,
+    proof: Mapping[str, str],
+    figures: Sequence[str] = (),
+) -> str:
     """Write each parameter as a dimension of one value, which also loads where there is nothing else to search."""
     what = ", ".join(
         f"{one_line(name)} = {number(found['metrics'].get(name))} ({direction})"
@@ -99,6 +134,7 @@ def _fragment(snapshot: SessionSnapshot, objectives: Mapping[str, str], found: R
         f"# The best of session {snapshot.session_id}: {what}" if len(objectives) == 1 else f"# {what}",
         f"# {place}; {snapshot.completed_iterations} of {snapshot.total_iterations} iterations recorded",
         *_comment(f"metrics: {assignments(found['metrics'])}"),
+        *figures,
         *(f"# {name.replace('_', ' ')}: {one_line(value)}" for name, value in proof.items() if name != "host"),
         "tuning:",
         "  search_space:",

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.asking_worker import ask_of_records
 from orchestrator.cli.options import Env, Session  # noqa: TC001 - typer reads them at run time
 from orchestrator.cli.reading import settings_here
-from orchestrator.cli.recorded import make_file
 from orchestrator.cli.tables import plural
 
 
@@ -39,6 +39,6 @@ def export(session: Session, form: As = Kind.CSV, output: To = None, force: Forc
     """
     target = (output or Path(f"{session}.{form}")).absolute()
     arguments = ["--format", form, "--output", str(target), *(["--force"] if force else [])]
-    made = make_file(session, settings_here(env), "export", arguments)
+    made = ask_of_records(session, settings_here(env), "export", arguments)
     sys.stderr.write(f"orch: {plural(made['iterations'], 'iteration')} of session {session}\n")
     sys.stdout.write(f"{output or target.name}\n")

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.asking_worker import ask_in_place
+from orchestrator.cli.figures import ranked_by
 from orchestrator.cli.options import Env, Output, Session  # noqa: TC001 - typer reads them at run time
 from orchestrator.cli.output import Format, Shown, one_line, write
 from orchestrator.cli.reading import settings_here
 from orchestrator.cli.tables import columns, number, plural, width
-from orchestrator.cli.worker_verb import ask_worker
+from orchestrator.domain.days import day_spans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,10 +25,10 @@ def holdout(session: Session, top: Top = 1, env: Env = None, output: Output = Fo
     """Score the best points of a finished session on its held-out days, once.
 
     The result is recorded and shown again from then on. Each further look at other points is counted: what is looked
-    at again and again is no test any more.
+    at again and again is no test any more. Of several objectives the first says which are best.
     """
     settings = settings_here(env)
-    found = ask_worker(session, settings, "holdout", ["--top", str(top)])
+    found = ask_in_place(session, settings, "holdout", ["--top", str(top)])
     shown = Shown(
         document=lambda: {**found, "env": settings.env},
         table=lambda: _table(found, width()),
@@ -39,12 +41,12 @@ def holdout(session: Session, top: Top = 1, env: Env = None, output: Output = Fo
 
 def _tell(found: Mapping[str, Any]) -> None:
     """Say on stderr what the look has cost."""
-    looks, all_looks = found["looks"], found["all_looks"]
+    looks, all_looks, all_points = found["looks"], found["all_looks"], found["all_points"]
     others = f", {all_looks - looks} of them by other sessions" if all_looks > looks else ""
-    count = f"{plural(all_looks, 'look')} at these days so far{others}"
+    count = f"{plural(all_looks, 'look')} at these days so far{others}, with {plural(all_points, 'point')} scored"
     if not found["looked"]:
         sys.stderr.write(f"orch: shown as it was recorded; {count}\n")
-    elif all_looks > 1:
+    elif all_points > 1:
         sys.stderr.write(f"orch: warning: {count}: the more there are, the less is a good result worth\n")
 
 
@@ -64,13 +66,15 @@ def _table(found: Mapping[str, Any], limit: int | None) -> str:
         )
         for result in found["results"]
     ]
-    days = f"tuned on {plural(len(found['tune_days']), 'day')}, held out {_span(found['holdout_days'])}"
-    return f"{columns(header, rows, limit)}\n\n{days}; A DAY is the profit of a day"
+    days = f"tuned on {plural(len(found['tune_days']), 'day')}, held out {_span(found)}"
+    ranked = ranked_by(found["objectives"])
+    return f"{columns(header, rows, limit)}\n\n{days}; A DAY is the profit of a day{ranked and f'; {ranked}'}"
 
 
 def _a_day(daily: Mapping[str, float] | None, days: list[str]) -> str:
     return "-" if daily is None else number(sum(daily[day] for day in days) / len(days))
 
 
-def _span(days: list[str]) -> str:
-    return f"{plural(len(days), 'day')}, {days[0]} to {days[-1]}"
+def _span(found: Mapping[str, Any]) -> str:
+    days = found["holdout_days"]
+    return f"{plural(len(days), 'day')}, {day_spans(days, found['tune_days'])}"

@@ -8,8 +8,8 @@ import typer
 
 from orchestrator.cli.options import Env, Output  # noqa: TC001 - typer reads them at run time
 from orchestrator.cli.output import Format, write
-from orchestrator.cli.polled import sessions_shown
 from orchestrator.cli.reading import has_data, open_client, settings_here
+from orchestrator.cli.session_answer import sessions_shown
 from orchestrator.clock import utc_now
 from orchestrator.domain.job import Status
 from orchestrator.errors import UsageError

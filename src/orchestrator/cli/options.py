@@ -9,6 +9,7 @@ import typer
 
 from orchestrator.cli.output import Format
 from orchestrator.domain.durations import parse_duration
+from orchestrator.domain.optimizers import SHIPPED
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ Workers = Annotated[int | None, typer.Option(metavar="N", help="Instead of the f
 Mode = Annotated[str | None, typer.Option(metavar="MODE", help="Instead of the file's mode: paper.")]
 FileEnv = Annotated[str | None, typer.Option("--env", metavar="ENV", help="Instead of the file's env.")]
 Optimizer = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Instead of the file's optimizer: bayesian, grid, random.")
+    str | None, typer.Option(metavar="NAME", help=f"Instead of the file's optimizer: {', '.join(SHIPPED)}.")
 ]
 Set = Annotated[
     list[str] | None,

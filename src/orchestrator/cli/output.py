@@ -72,8 +72,13 @@ def _explained() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        silence_stdout()
-        raise OrchError(f"stdout cannot be written: {error.strerror}") from error
+        raise unwritable(error) from error
+
+
+def unwritable(error: OSError) -> OrchError:
+    """Return what there is to say of a stdout that takes nothing, which gets nothing more."""
+    silence_stdout()
+    return OrchError(f"stdout cannot be written: {error.strerror}")
 
 
 def silence_stdout() -> None:

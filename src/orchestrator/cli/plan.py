@@ -22,6 +22,7 @@ from orchestrator.cli.output import Format, Shown, one_line, write
 from orchestrator.cli.reading import has_data, open_client
 from orchestrator.cli.session_file import load
 from orchestrator.cli.tables import columns, named, number, plural, width
+from orchestrator.domain.days import day_spans
 from orchestrator.domain.plan import plan_jobs, surplus_workers
 from orchestrator.errors import StoreUnreachableError
 from orchestrator.submission import prepare, taken_outputs
@@ -111,10 +112,9 @@ def _days(submission: Submission) -> dict[str, list[str]] | None:
 
 
 def _day_lines(days: Mapping[str, list[str]] | None) -> list[tuple[str, str]]:
+    every = [day for part in (days or {}).values() for day in part]
     return [
-        (name, f"{plural(len(part), 'day')}, {part[0]}" + (f" to {part[-1]}" if part[1:] else ""))
-        for name, part in (days or {}).items()
-        if part
+        (name, f"{plural(len(part), 'day')}, {day_spans(part, every)}") for name, part in (days or {}).items() if part
     ]
 
 
@@ -127,9 +127,26 @@ def _notes(submission: Submission, settings: Settings) -> list[str]:
     if size is not None:
         part = "a selection, by the seed, is" if size > spec.total_iterations else "each is"
         notes.append(f"the grid has {plural(size, 'point')}: {part} evaluated")
+    notes += _order_notes(_days(submission) or {})
     if taken := taken_outputs(spec, Path(submission.cwd)):
         notes.append(f"{taken[0]} is there already" + (f", and {len(taken) - 1} more" if len(taken) > 1 else ""))
     return notes + _taken_id(spec.session_id, settings)
+
+
+def _order_notes(days: Mapping[str, list[str]]) -> list[str]:
+    """Say where the parts of the days are not in the order of time, which named days allow."""
+    holdout, tune = days.get("holdout"), days.get("tune", [])
+    folds = [day for name, part in days.items() if name.startswith("fold ") for day in part]
+    notes = []
+    if holdout and holdout[0] < max(tune + folds):
+        notes.append(
+            f"the holdout is not the last part: {holdout[0]} comes before days that are tuned or validated on, "
+            "so it does not show what comes after them"
+        )
+    if folds and min(folds) < tune[-1]:
+        when = f"on {min(folds)}, before the last day that is tuned on, {tune[-1]}"
+        notes.append(f"validation begins {when}: there is no walk-forward")
+    return notes
 
 
 def _taken_id(session_id: str, settings: Settings) -> list[str]:

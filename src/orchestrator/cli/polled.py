@@ -6,15 +6,13 @@ from datetime import timedelta
 
 from orchestrator.cli.output import Format, Shown, write
 from orchestrator.cli.reading import has_data, open_client, settings_here
-from orchestrator.cli.session_view import session_table, sessions_table
-from orchestrator.cli.tables import width
+from orchestrator.cli.session_answer import session_shown, sessions_shown
 from orchestrator.clock import utc_now
 from orchestrator.errors import StoreUnreachableError
 from orchestrator.frozen import TYPE_CHECKING, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
     from typing import Any
 
     from orchestrator.domain.snapshot import SessionSnapshot
@@ -24,8 +22,6 @@ _LONG = {"-o": "output", "--output": "output", "--env": "env"}
 _WATCH = "--watch"
 _EVERY = "2"
 _FORMATS = frozenset(Format)
-_ONLY_OF_ONE = ("jobs", "metrics")
-"""What the snapshots of a list do not have."""
 
 
 @frozen
@@ -119,32 +115,6 @@ def _last_known(asked: Asked, settings: Settings) -> Shown | None:
         return sessions_shown(sessions, settings.env, utc_now()) if sessions else None
     found = next((each for each in sessions if each.session_id == asked.session_id), None)
     return None if found is None else session_shown(found, utc_now())
-
-
-def session_shown(snapshot: SessionSnapshot, now: datetime) -> Shown:
-    """Show a session."""
-    return Shown(
-        document=lambda: snapshot.as_json(now),
-        table=lambda: session_table(snapshot, now, width()),
-        quiet=lambda: snapshot.status,
-    )
-
-
-def sessions_shown(sessions: Sequence[SessionSnapshot], env: str, now: datetime) -> Shown:
-    """Show some of an env's sessions."""
-
-    def items() -> list[dict[str, Any]]:
-        return [
-            {key: value for key, value in snapshot.as_json(now).items() if key not in _ONLY_OF_ONE}
-            for snapshot in sessions
-        ]
-
-    return Shown(
-        document=lambda: {"schema": 1, "env": env, "sessions": items()},
-        table=lambda: sessions_table(sessions, now, width()) if sessions else f"no sessions in env {env}",
-        quiet=lambda: "\n".join(snapshot.session_id for snapshot in sessions),
-        items=items,
-    )
 
 
 def _is_number(words: Sequence[str]) -> bool:

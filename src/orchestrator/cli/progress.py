@@ -108,8 +108,9 @@ class LineProgress:
             return
         self._percent, self._best = percent, best
         value = f", best {snapshot.metric} {number(snapshot.best['value'])}" if snapshot.best else ""
-        failed = f", {snapshot.failed_iterations} failed" if snapshot.failed_iterations else ""
-        yield f"{snapshot.completed_iterations} of {snapshot.total_iterations} iterations ({percent}%){failed}{value}"
+        counts = {"failed": snapshot.failed_iterations, "pruned": snapshot.pruned_iterations}
+        ends = "".join(f", {count} {name}" for name, count in counts.items() if count)
+        yield f"{snapshot.completed_iterations} of {snapshot.total_iterations} iterations ({percent}%){ends}{value}"
 
 
 class NoProgress:

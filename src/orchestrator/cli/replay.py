@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.asking_worker import ask_in_place
 from orchestrator.cli.options import Env, Output, Session  # noqa: TC001 - typer reads them at run time
 from orchestrator.cli.output import Format, Shown, one_line, write
 from orchestrator.cli.reading import settings_here
 from orchestrator.cli.tables import columns, named, plural, width
-from orchestrator.cli.worker_verb import ask_worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ def replay(
     settings = settings_here(env)
     arguments = ["--iteration", str(iteration), "--tolerance", repr(tolerance)]
     arguments += ["--worker", worker] if worker else []
-    found = ask_worker(session, settings, "replay", arguments)
+    found = ask_in_place(session, settings, "replay", arguments)
     shown = Shown(
         document=lambda: {**found, "env": settings.env},
         table=lambda: _table(found, width()),

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.asking_worker import ask_of_records
 from orchestrator.cli.options import Env, Session  # noqa: TC001 - typer reads them at run time
 from orchestrator.cli.reading import settings_here
-from orchestrator.cli.recorded import make_file
 
 To = Annotated[
     Path | None,
@@ -37,7 +37,7 @@ def report(
     """
     target = (output or Path(f"{session}.html")).absolute()
     arguments = ["--output", str(target), "--top", str(top), *(["--force"] if force else [])]
-    make_file(session, settings_here(env), "report", arguments)
+    ask_of_records(session, settings_here(env), "report", arguments)
     sys.stdout.write(f"{output or target.name}\n")
     if show and not webbrowser.open(target.as_uri()):
         sys.stderr.write("orch: there is no browser here that could show it\n")

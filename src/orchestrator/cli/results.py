@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from orchestrator.cli.tables import columns as aligned
 from orchestrator.cli.tables import number, width
 from orchestrator.domain.conditions import Condition, find_field, parse_condition, read_fields
 from orchestrator.domain.fronts import pareto_front, read_objectives
+from orchestrator.domain.iteration import IterationStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,13 +24,6 @@ if TYPE_CHECKING:
     from orchestrator.domain.conditions import Field
 
     Result = Mapping[str, Any]
-
-
-class Ended(StrEnum):
-    """How an iteration can have ended."""
-
-    SUCCESS = "SUCCESS"
-    FAILED = "FAILED"
 
 
 Top = Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the N best.")]
@@ -46,7 +41,8 @@ Where = Annotated[
     typer.Option(metavar="CONDITION", help="Only where it holds, e.g. 'net_pnl > 0'; may be repeated."),
 ]
 Status = Annotated[
-    Ended | None, typer.Option(case_sensitive=False, metavar="STATUS", help="Only these: SUCCESS or FAILED.")
+    IterationStatus | None,
+    typer.Option(case_sensitive=False, metavar="STATUS", help="Only these: SUCCESS, FAILED or PRUNED."),
 ]
 Columns = Annotated[
     str | None, typer.Option(metavar="NAMES", help="The columns of the table, with commas between: g,value,net_pnl.")
@@ -91,6 +87,9 @@ def results(  # noqa: PLR0913, PLR0917 - each is an option
             items=lambda: chosen,
         )
         write(shown, output)
+        best = json.loads(record.get("best") or "null")
+        if output is Format.TABLE and client.tells_days(session, record["mode"], best):
+            sys.stderr.write(f"orch: how far the best can be trusted: orch judge {session}\n")
 
 
 def _names(text: str | None) -> tuple[str, ...]:
@@ -121,6 +120,8 @@ class _Question:
         """
         fields = read_fields(results)
         conditions = [(each, find_field(fields, each.name, f"--where {each.text}")) for each in self.where]
+        for condition, field in conditions:
+            condition.check(map(field, results))
         by = find_field(fields, self.by or "value", f"--by {self.by}")
         found = [
             result

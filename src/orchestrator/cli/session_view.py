@@ -121,9 +121,10 @@ def iterations_line(snapshot: SessionSnapshot) -> str:
     if snapshot.progress is None:
         done = sum(job.status.terminal for job in snapshot.jobs)
         return f"not counted (worker_command); {done} of {plural(snapshot.workers, 'job')} ended"
-    failed = f", {snapshot.failed_iterations:,} of them failed" if snapshot.failed_iterations else ""
+    counts = {"failed": snapshot.failed_iterations, "pruned": snapshot.pruned_iterations}
+    ends = "".join(f", {count:,} of them {name}" for name, count in counts.items() if count)
     return (
-        f"{snapshot.completed_iterations:,} of {snapshot.total_iterations:,} recorded ({snapshot.progress:.0%}){failed}"
+        f"{snapshot.completed_iterations:,} of {snapshot.total_iterations:,} recorded ({snapshot.progress:.0%}){ends}"
     )
 
 

@@ -10,6 +10,7 @@ from orchestrator.cli.places import csv_files, log_folder
 from orchestrator.cli.session_view import best_text, iterations_line, search_line, time_line
 from orchestrator.cli.tables import named, plural, width
 from orchestrator.clock import utc_now
+from orchestrator.domain.iteration import IterationStatus
 from orchestrator.domain.job import Status
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def summary(snapshot: SessionSnapshot, client: Client, settings: Settings, *, in
         interrupted: the session is not at its end, but its user's patience was.
     """
     failures = failure_counts(client, snapshot)
+    judged = client.tells_days(snapshot.session_id, snapshot.mode, snapshot.best)
     csvs = [str(path) for path in csv_files(snapshot, client.find_record(snapshot.session_id))]
     logs = str(log_folder(settings, snapshot.session_id))
     now = utc_now()
@@ -49,7 +51,7 @@ def summary(snapshot: SessionSnapshot, client: Client, settings: Settings, *, in
             *(("failed", line) for line in _failed_lines(snapshot, failures)),
             *(("csv", path) for path in _some(csvs)),
             ("logs", logs),
-            ("next", _next(snapshot, interrupted=interrupted)),
+            ("next", _next(snapshot, interrupted=interrupted, judged=judged)),
         ]
         return named(values, width())
 
@@ -61,7 +63,7 @@ def failure_counts(client: Client, snapshot: SessionSnapshot) -> Counter[str]:
     if not snapshot.failed_iterations:
         return Counter()
     results = client.iter_results(snapshot.session_id)
-    return Counter(result["reason"] or "unknown" for result in results if result["status"] == Status.FAILED)
+    return Counter(result["reason"] or "unknown" for result in results if result["status"] == IterationStatus.FAILED)
 
 
 def _failed_lines(snapshot: SessionSnapshot, failures: Mapping[str, int]) -> Iterator[str]:
@@ -76,9 +78,10 @@ def _some(lines: list[str]) -> list[str]:
     return lines if left <= 0 else [*lines[:_LISTED], f"… and {left} more"]
 
 
-def _next(snapshot: SessionSnapshot, *, interrupted: bool) -> str:
+def _next(snapshot: SessionSnapshot, *, interrupted: bool, judged: bool) -> str:
     if interrupted:
         return "the same command goes on from here"
     if not snapshot.completed_iterations:
         return f"orch status {snapshot.session_id}"
-    return f"orch results {snapshot.session_id}" + (f"   orch best {snapshot.session_id}" if snapshot.best else "")
+    verbs = ["results", *(["best"] if snapshot.best else []), *(["judge"] if judged else [])]
+    return "   ".join(f"orch {verb} {snapshot.session_id}" for verb in verbs)

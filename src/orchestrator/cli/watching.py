@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cli.following import stay
 from orchestrator.cli.output import Format, escaped, put, write
-from orchestrator.cli.polled import session_shown, sessions_shown
+from orchestrator.cli.session_answer import session_shown, sessions_shown
 from orchestrator.clock import utc_now
 from orchestrator.follow import iter_snapshots
 

@@ -33,6 +33,9 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
+_BY_SIZE = ("<", "<=", ">", ">=")
+
+
 def read_fields(results: Iterable[Result]) -> dict[str, Field]:
     """Return how to find what these results have, by every name that it goes by.
 
@@ -101,6 +104,18 @@ class Condition:
         if _kind(field) is not _kind(wanted):
             return self.operator == "!="
         return _OPERATORS[self.operator](field, wanted)
+
+    def check(self, values: Iterable[Any]) -> None:
+        """Refuse a comparison by size that can hold for none of a field's values, as one of them with `1,000`.
+
+        Raises:
+            UsageError: the value is a text, and the field has numbers and no text.
+        """
+        kinds = {_kind(value) for value in values if value is not None}
+        if isinstance(self.value, str) and self.operator in _BY_SIZE and float in kinds and str not in kinds:
+            raise UsageError(
+                f"--where {shown(self.text)}: {printable(self.name)} holds numbers, and {shown(self.word)} is none"
+            )
 
 
 def parse_condition(text: str) -> Condition:

@@ -37,7 +37,7 @@ def pareto_front(results: Iterable[Result], objectives: Mapping[str, str]) -> li
     scored.sort(key=lambda each: (each[0], each[1]["g"]))
     front: list[tuple[tuple[float, ...], Result]] = []
     for scores, result in scored:  # one that comes later cannot dominate, only equal, one before it
-        if not any(_dominates(other, scores) for other, _ in front):
+        if not any(dominates(other, scores) for other, _ in front):
             front.append((scores, result))
     return [result for _, result in front]
 
@@ -53,5 +53,6 @@ def _scores(result: Result, objectives: Mapping[str, str]) -> tuple[float, ...] 
     )
 
 
-def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+def dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Tell whether one result beats another: less is better, at least as good in all and better in one."""
     return one != other and all(left <= right for left, right in zip(one, other, strict=True))

@@ -47,7 +47,7 @@ def _positive(value: object) -> timedelta:
 
 def _check_optimizer(name: str) -> str:
     if not _OPTIMIZER.fullmatch(name):
-        raise ValueError("must be the name of an optimizer, such as bayesian, grid or random, in lower case")
+        raise ValueError("must be the name of an optimizer, such as bayesian or random, in lower case")
     return name
 
 

@@ -71,6 +71,7 @@ class Submission:
             "total_iterations": None if spec.worker_command else spec.total_iterations,
             "completed_iterations": 0,
             "failed_iterations": 0,
+            "pruned_iterations": 0,
             "jobs_PENDING": len(jobs),
             **{f"jobs_{status}": 0 for status in Status if status is not Status.PENDING},
             "metric": self.metric,

@@ -23,6 +23,7 @@ from orchestrator.domain.names import (  # noqa: TC001 - pydantic reads them at 
     PositiveDuration,
     Variables,
 )
+from orchestrator.domain.optimizers import SHIPPED
 from orchestrator.domain.shown import printable
 from orchestrator.errors import Problem, SpecError, StateError
 
@@ -69,7 +70,8 @@ class SessionSpec(BaseModel):
     env: Name = Field(default="docker", description="The deployment's name; it separates records, never behaviour.")
     optimizer: OptimizerName | None = Field(
         default=None,
-        description="bayesian, grid or random. Where no one names one: the tuning config's method, else bayesian.",
+        description=f"How candidates are found: {', '.join(SHIPPED)}. "
+        f"Where no one names one: the tuning config's method, else {DEFAULT_OPTIMIZER}.",
     )
     config_path: Line = Field(
         default="configs/d23_tuning/advanced_baseline.yaml",

@@ -45,6 +45,7 @@ class SessionSnapshot:
     total_iterations: int | None
     completed_iterations: int | None
     failed_iterations: int | None
+    pruned_iterations: int | None
     submitted_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
@@ -79,6 +80,7 @@ class SessionSnapshot:
             total_iterations=total,
             completed_iterations=int(raw["completed_iterations"]) if counted else None,
             failed_iterations=int(raw["failed_iterations"]) if counted else None,
+            pruned_iterations=int(raw.get("pruned_iterations", 0)) if counted else None,
             submitted_at=read_time(raw.get("submitted_at", "")),
             started_at=read_time(raw.get("started_at", "")),
             finished_at=read_time(raw.get("finished_at", "")),
@@ -122,6 +124,7 @@ class SessionSnapshot:
             "total_iterations": self.total_iterations,
             "completed_iterations": self.completed_iterations,
             "failed_iterations": self.failed_iterations,
+            "pruned_iterations": self.pruned_iterations,
             "progress": self.progress,
             "workers": self.workers,
             "metrics": list(self.metrics),

@@ -200,7 +200,7 @@ class EmbeddedServer:
             "unixsocketperm": "700",
             "dir": ".",
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "always",  # everysec would answer before a write has left the process: decisions/0009
             "save": "",
             "logfile": "redis.log",
             "pidfile": "redis.pid",

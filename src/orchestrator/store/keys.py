@@ -142,8 +142,13 @@ class Keys:
 
     @property
     def looks(self) -> str:
-        """Return the hash of how often each set of held-out days was looked at, by whatever session; it stays."""
+        """Return the hash of how often each held-out day of which data was looked at, by whatever session; it stays."""
         return f"{self._root}:looks"
+
+    @property
+    def scored(self) -> str:
+        """Return the hash of how many points were scored on each held-out day of which data; it stays as well."""
+        return f"{self._root}:scored"
 
     @property
     def wake(self) -> str:

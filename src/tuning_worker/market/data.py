@@ -32,7 +32,7 @@ import numpy.typing as npt
 from tuning_worker.market.source import MarketDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -43,10 +43,12 @@ DAY_NS = 86_400_000 * MS_NS
 EPOCH = date(1970, 1, 1).toordinal()
 
 A, B, RATE, MORE = 0, 1, 2, 4
-"""What `Market.feed` is made of. The engine's compiled code contains these numbers, and those of the next line."""
+"""What `Market.feed` is made of. The engine's compiled code contains these numbers, and those of the next lines."""
 BID, ASK, BID_SIZE, ASK_SIZE = range(4)
 CELLS = 4
 """Rows of `Market.cells` for one level of the book."""
+GOES_ON = 2
+"""In the last column of what `Market.parts` returns: no stretch begins here, one goes on."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -109,6 +111,23 @@ class Market:
                     pieces.append([first, last, int(left_out and bool(pieces))])
                     left_out, joins = False, True
         return replace(self, stretches=np.array(pieces, dtype=np.int64), days=_dates(chosen))
+
+    def parts(self, ends: Sequence[date]) -> list[Integers]:
+        """Return the stretches in parts, each up to the end of a day; to play all of them is to play the stretches.
+
+        Args:
+            ends: the last day of each part, ascending; of the last part that of the market.
+        """
+        parts: list[list[list[int]]] = [[] for _ in ends]
+        for first, end, skipped in self.stretches.tolist():
+            begin, how = first, skipped
+            for part, day in zip(parts, ends, strict=True):
+                midnight = (day.toordinal() - EPOCH + 1) * DAY_NS
+                cut = begin + int(np.searchsorted(self.local[begin:end], midnight))
+                if cut > begin:
+                    part.append([begin, cut, how])
+                    begin, how = cut, GOES_ON
+        return [np.array(part, dtype=np.int64) for part in parts]
 
     def opening(self) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float]]:
         """Return bid and ask of A, of B and of the rate at the first moment at which all of them are known.

@@ -108,8 +108,12 @@ class Dataset:
 
         def build() -> Market:
             if self._whole:
-                return load_market(self.paths["data"], default_size=default_size)
-            return load_feeds(self.paths, source=named, default_size=default_size)
+                market = load_market(self.paths["data"], default_size=default_size)
+            else:
+                market = load_feeds(self.paths, source=named, default_size=default_size)
+            if self.hashes() != hashes:  # it is kept under them
+                raise MarketDataError(f"{named}: it was changed while it was read; try again")
+            return market
 
         return shared(named, (sorted(hashes.items()), default_size), build)
 

@@ -14,6 +14,9 @@ from tuning_worker.market.rows import make_market
 from tuning_worker.market.run import REASONS, Fill, Kind, Order, Run, Transfers, Venue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date
+
     from tuning_worker.market.data import Floats, Market
     from tuning_worker.market.parameters import Strategy
 
@@ -43,17 +46,46 @@ def simulate(
     Raises:
         MarketDataError: there is no moment at which all is quoted.
     """
+    return next(simulate_in_parts(market, venues, strategy, transfers, market.days[-1:], log=log))
+
+
+def simulate_in_parts(
+    market: Market,
+    venues: tuple[Venue, Venue],
+    strategy: Strategy,
+    transfers: Transfers,
+    ends: Sequence[date],
+    *,
+    log: bool = False,
+) -> Iterator[Run]:
+    """Run the strategy over the quotes once, and yield the run so far at the end of each part.
+
+    Each is, to the last bit, what `simulate` returns for the days up to there; the last one is the whole run.
+
+    Args:
+        market: as `simulate` has it, like the next three.
+        venues: …
+        strategy: …
+        transfers: …
+        ends: the last day of each part, ascending; of the last part that of the market.
+        log: …
+    """
     opening = market.opening()
     rules = _rules(market, venues, strategy, transfers, mid=sum(opening[A]) / 2)
     account = _account(strategy)
     tape = _tape(market, strategy, log=log)
     daily = np.zeros(len(market.days))
-    play.play(tape, market.stretches, rules, account, daily)
     held = [
         rules.start_cash[venue] + rules.start_coins[venue] * (opening[venue][0] * rules.gets[venue] - rules.less[venue])
         for venue in (A, B)
     ]
-    return _run(tape, account, daily, capital=float(held[A] + held[B] * opening[RATE][0]))
+    capital = float(held[A] + held[B] * opening[RATE][0])
+    for part in market.parts(ends):
+        play.play(tape, part, rules, account, daily)
+        # The run goes on from `account`; were this its end, what is under way would be dropped.
+        ended, days = account.copy(), daily[: account.day + 1].copy()
+        play.end(tape, rules, ended, days, part[-1, 1] - 1)
+        yield _run(tape, ended, days, capital=capital)
 
 
 def warm_up() -> None:

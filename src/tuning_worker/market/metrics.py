@@ -38,10 +38,11 @@ Daily PnL over the constant initial capital is the daily return, so that Sharpe 
 from __future__ import annotations
 
 import math
-import statistics
+from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
 from tuning_worker.market.run import REASONS
+from tuning_worker.statistics.sharpe import ANNUAL, daily_sharpe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from tuning_worker.market.run import Run
     from tuning_worker.objectives.protocol import Metrics
 
-DAYS_A_YEAR: Final = 365
 METRICS: Final = (
     "net_pnl",
     "gross_pnl",
@@ -110,21 +110,16 @@ def measure(run: Run) -> Metrics:
 
 def sharpe(daily: Sequence[float]) -> float | None:
     """Return the annualised Sharpe ratio of daily results; None for less than two days, or days that are all alike."""
-    if len(daily) < 2:  # noqa: PLR2004 - a standard deviation needs two
-        return None
-    return _annual(statistics.fmean(daily), statistics.stdev(daily))
+    ratio = daily_sharpe(daily)
+    return None if ratio is None else ratio * ANNUAL
 
 
 def sortino(daily: Sequence[float]) -> float | None:
     """Return the annualised Sortino ratio of daily results; None for less than two days, or where none lost."""
     if len(daily) < 2:  # noqa: PLR2004 - of one day, as with Sharpe's, nothing can be said
         return None
-    return _annual(statistics.fmean(daily), math.sqrt(statistics.fmean(min(day, 0.0) ** 2 for day in daily)))
-
-
-def _annual(mean: float, deviation: float) -> float | None:
-    ratio = _ratio(mean, deviation)
-    return None if ratio is None else ratio * math.sqrt(DAYS_A_YEAR)
+    downside = math.sqrt(fmean(min(day, 0.0) ** 2 for day in daily))
+    return fmean(daily) / downside * ANNUAL if downside > 0 else None
 
 
 def _ratio(part: float, whole: float) -> float | None:

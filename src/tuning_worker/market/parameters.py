@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from orchestrator.domain.complaints import nearest
 
@@ -212,8 +212,19 @@ def make_strategy(values: Mapping[str, object], currency: str, capital: float) -
 def _number(parameter: Parameter, values: Mapping[str, object], currency: str, capital: float) -> float:
     name = parameter.spelled(currency)
     value = values.get(name, parameter.fallback(capital))
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
-        raise ValueError(f"{name} must be a number, got {value!r}")
+    if problem := _problem(parameter, name, value):
+        raise ValueError(problem)
+    return float(cast("float", value))
+
+
+def value_problem(name: str, value: object, currency: str) -> str | None:
+    """Return what is wrong with a value of the parameter of this name; None also where there is no such parameter."""
+    return next((_problem(each, name, value) for each in PARAMETERS if each.spelled(currency) == name), None)
+
+
+def _problem(parameter: Parameter, name: str, value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        return f"{name} must be a number, got {value!r}"
     if value < parameter.lowest:
-        raise ValueError(f"{name} must be at least {parameter.lowest:g}, got {value!r}")
-    return float(value)
+        return f"{name} must be at least {parameter.lowest:g}, got {value!r}"
+    return None

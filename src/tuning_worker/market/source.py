@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.domain.shown import shown
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     import numpy.typing as npt
@@ -76,16 +77,21 @@ def read_table(path: Path) -> dict[str, npt.NDArray[Any]]:
     return columns
 
 
-def read_columns(path: Path, names: Collection[str]) -> dict[str, Any]:
+def read_columns(path: Path, names: Collection[str], *, texts: Collection[str] = ()) -> dict[str, Any]:
     """Return those of the named columns that the file has, as pyarrow arrays.
+
+    Args:
+        path: the file.
+        names: of the columns.
+        texts: those of them that are texts in CSV whatever they look like, of which there are few.
 
     Raises:
         MarketDataError: as `read_header`.
     """
-    return _open(path, names)
+    return _open(path, names, texts)
 
 
-def _open(path: Path, names: Collection[str] | None) -> dict[str, Any]:
+def _open(path: Path, names: Collection[str] | None, texts: Collection[str] = ()) -> dict[str, Any]:
     """Return columns by name; None for each column of the file if only the header is wanted."""
     import pyarrow as pa  # noqa: PLC0415 - slow to import
 
@@ -94,7 +100,7 @@ def _open(path: Path, names: Collection[str] | None) -> dict[str, Any]:
     if reader is None:
         raise MarketDataError(f"{path}: market data must be a .parquet or .csv file")
     try:
-        return reader(path, names)
+        return reader(path, names, texts)
     except FileNotFoundError:
         raise MarketDataError(f"{path}: there is no such file") from None
     except (OSError, pa.ArrowException) as error:
@@ -102,7 +108,7 @@ def _open(path: Path, names: Collection[str] | None) -> dict[str, Any]:
         raise MarketDataError(f"{path}: it cannot be read: {reason}") from error
 
 
-def _open_parquet(path: Path, names: Collection[str] | None) -> dict[str, Any]:
+def _open_parquet(path: Path, names: Collection[str] | None, _texts: Collection[str]) -> dict[str, Any]:
     from pyarrow import parquet  # noqa: PLC0415 - slow to import
 
     with path.open("rb") as file, parquet.ParquetFile(file) as opened:
@@ -113,7 +119,7 @@ def _open_parquet(path: Path, names: Collection[str] | None) -> dict[str, Any]:
         return dict(zip(table.column_names, table.columns, strict=True))
 
 
-def _open_csv(path: Path, names: Collection[str] | None) -> dict[str, Any]:
+def _open_csv(path: Path, names: Collection[str] | None, texts: Collection[str]) -> dict[str, Any]:
     import pyarrow as pa  # noqa: PLC0415 - slow to import
     from pyarrow import csv  # noqa: PLC0415
 
@@ -121,7 +127,8 @@ def _open_csv(path: Path, names: Collection[str] | None) -> dict[str, Any]:
         if names is None:
             with csv.open_csv(file) as reader:
                 return dict.fromkeys(reader.schema.names)
-        table = csv.read_csv(file)
+        types = dict.fromkeys(texts, pa.dictionary(pa.int32(), pa.string()))
+        table = csv.read_csv(file, convert_options=csv.ConvertOptions(column_types=types))
         return {name: table[name] for name in table.column_names if name in names}
 
 
@@ -146,17 +153,34 @@ def numbers(path: Path, name: str, values: Any, *, whole: bool = False) -> npt.N
 
     if whole:
         if not pa.types.is_integer(values.type) or values.null_count:
-            raise MarketDataError(f"{path}: column {name} must hold whole numbers only, it is {_type(values)}")
+            raise MarketDataError(f"{path}: {_odd(name, values, 'whole numbers only', int)}")
         target = pa.int64()
     else:
         if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
-            raise MarketDataError(f"{path}: column {name} must hold numbers, it is {_type(values)}")
+            raise MarketDataError(f"{path}: {_odd(name, values, 'numbers', float)}")
         target = pa.float64()
     return np.ascontiguousarray(values.cast(target, safe=False).to_numpy())
 
 
-def _type(values: Any) -> str:
-    return f"{values.type}, with {values.null_count} empty" if values.null_count else str(values.type)
+def _odd(name: str, values: Any, what: str, reader: Callable[[str], object]) -> str:
+    """Say what is wrong with a column: in which row first, where it is a text or a cell that is empty."""
+    import pyarrow as pa  # noqa: PLC0415 - slow to import
+
+    if pa.types.is_string(values.type) or (reader is int and pa.types.is_integer(values.type)):
+        for row, value in enumerate(values.to_pylist(), start=1):
+            if isinstance(value, str) and not _is_read(value, reader):
+                return f"row {row}, column {name}: {shown(value)} is no number"
+            if value is None and reader is int:
+                return f"row {row}, column {name}: it is empty, and must hold a number"
+    return f"column {name} must hold {what}, it is {values.type}"
+
+
+def _is_read(value: str, reader: Callable[[str], object]) -> bool:
+    try:
+        reader(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _listed(names: list[str]) -> str:

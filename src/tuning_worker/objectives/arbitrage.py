@@ -7,29 +7,33 @@ see `tuning_worker.market.parameters`. The metrics are defined in `tuning_worker
 from __future__ import annotations
 
 from datetime import date  # noqa: TC003 - pydantic reads it at run time
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import override
 
 from orchestrator.domain.complaints import nearest
-from tuning_worker.evaluation import Split  # noqa: TC001 - pydantic reads it at run time
+from tuning_worker.evaluation import Split, fold_ends
 from tuning_worker.market.dataset import Data, Dataset, Sha256
 from tuning_worker.market.metrics import METRICS, measure
-from tuning_worker.market.parameters import make_strategy, parameter_problems
+from tuning_worker.market.parameters import make_strategy, parameter_problems, value_problem
 from tuning_worker.market.run import Transfers, Venue
 from tuning_worker.market.source import MarketDataError
-from tuning_worker.objectives.protocol import Measurement, ObjectiveSpec, Params
+from tuning_worker.objectives.protocol import Folds, Measurement, ObjectiveSpec, Params
+from tuning_worker.pruner import Pruner, PrunerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tuning_worker.market.data import Market
+    from tuning_worker.market.parameters import Strategy
     from tuning_worker.market.run import Run
 
 VALIDATED = ("net_pnl", "trades", "hit_rate", "sharpe", "max_drawdown")
 """What is reported of the validation days too, and the objective's own metric with them: `validation_NAME`."""
+FOLDS: Final = 5
+"""In how many parts the days are played for a pruner that does not say."""
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=10_000)]
@@ -94,7 +98,9 @@ class ArbitrageSpec(ObjectiveSpec):
     capital: Number = Field(gt=0)
     """In that currency. Amounts that are not given are shares of it."""
     venue_a: VenueSpec
+    """The terms of venue A; see below."""
     venue_b: VenueSpec
+    """Those of venue B."""
     transfers: TransfersSpec = TransfersSpec()
     """The terms of sending inventory back, which the strategy's `transfer_position_CURRENCY` asks for."""
     default_size: Annotated[Number, Field(gt=0)] | None = None
@@ -109,6 +115,8 @@ class ArbitrageSpec(ObjectiveSpec):
     """Parameters of the strategy that are not searched."""
     split: Split | None = None
     """Which of those days are tuned on, validated on, and held out. `tuning.evaluation` fills it in at submit."""
+    parts: int | None = Field(default=None, ge=1)
+    """In how many parts the days that are tuned on are played. `tuning.pruner` fills it in at submit."""
 
     @field_validator("metric")
     @classmethod
@@ -159,6 +167,15 @@ class ArbitrageSpec(ObjectiveSpec):
         return problems
 
     @override
+    def check_values(self, extremes: Mapping[str, tuple[int | float | str | bool, ...]]) -> list[tuple[str, str]]:
+        return [
+            (name, problem)
+            for name, values in extremes.items()
+            for value in values
+            if (problem := value_problem(name, value, self.quote_currency))
+        ]
+
+    @override
     def find_days(self, base: Path) -> Sequence[date]:
         return self._load(base).days
 
@@ -169,6 +186,18 @@ class ArbitrageSpec(ObjectiveSpec):
         market = self._load(base)
         found = {name: _unplayable(market.select(chosen_days(days, None, None))) for name, days in parts.items()}
         return {name: why for name, why in found.items() if why}
+
+    @override
+    def folded(self, pruner: Pruner, base: Path, split: Split | None) -> dict[str, Any]:
+        folds = FOLDS if pruner.folds is None else pruner.folds
+        days = len(split.tune if split else self.find_days(base))
+        if days < folds:
+            raise PrunerError(f"{folds} folds need as many days to tune on, and there are {days}", "folds")
+        if pruner.warmup_folds >= folds - 1:
+            raise PrunerError(
+                f"with {folds} folds at most {folds - 2}, or nothing is left to be stopped", "warmup_folds"
+            )
+        return {"parts": folds}
 
     @override
     def resolved(self, base: Path) -> dict[str, Any]:
@@ -194,10 +223,11 @@ class ArbitrageObjective:
             spec.transfers.delay_ms, spec.transfers.coin_fee, spec.transfers.money_fee_bps / 10_000
         )
         self._tune = market, _venues(spec, market)
+        self._ends = fold_ends(market.days, spec.parts or 1)
         self._validation = None if validation is None else (validation, _venues(spec, validation))
         self._validated = dict.fromkeys((*VALIDATED, spec.metric))
 
-    def evaluate(self, params: Params) -> Measurement:
+    def evaluate(self, params: Params) -> Measurement | Folds:
         """Run the strategy once over the days that are tuned on, and once over those it is validated on.
 
         Raises:
@@ -207,7 +237,22 @@ class ArbitrageObjective:
 
         values: Mapping[str, object] = {**self._fixed, **params}
         strategy = make_strategy(values, self._currency, self._capital)
-        run = simulate(*self._tune, strategy, self._transfers)
+        if len(self._ends) > 1:
+            return self._by_folds(strategy)
+        return self._measured(strategy, simulate(*self._tune, strategy, self._transfers))
+
+    def _by_folds(self, strategy: Strategy) -> Folds:
+        """Stop where the day that ends a fold ends; the run as a whole is the same as in one go."""
+        from tuning_worker.market.engine import simulate_in_parts  # noqa: PLC0415 - numba is slow to import
+
+        runs = simulate_in_parts(*self._tune, strategy, self._transfers, self._ends)
+        for _ in self._ends[:-1]:
+            yield measure(next(runs))
+        return self._measured(strategy, next(runs))
+
+    def _measured(self, strategy: Strategy, run: Run) -> Measurement:
+        from tuning_worker.market.engine import simulate  # noqa: PLC0415 - numba is slow to import
+
         metrics, daily = measure(run), _daily(self._tune[0], run)
         if self._validation is not None:
             again = simulate(*self._validation, strategy, self._transfers)

@@ -40,6 +40,7 @@ class CommandSpec(ObjectiveSpec):
 
     kind: Literal["command"]
     argv: tuple[Text, ...] = Field(min_length=1)
+    """The program and its arguments; `{name}` in one of them stands for a parameter."""
     cwd: str | None = None
     """Where it runs, from the current directory or else the tuning config's folder. The current one where not given."""
     env: dict[str, Text] = Field(default_factory=dict)

@@ -80,6 +80,17 @@ def function_problems(module: str, function: str, base: Path) -> list[str]:
     return _problems_in(tree, function, found.file, lambda: _problems_by_import(module, function, base))
 
 
+def may_yield(module: str, function: str, base: Path) -> bool:
+    """Tell whether `module:function` may be a generator: False where its source says that it is none."""
+    found = find_module(module, base)
+    if found is None or found.file is None or found.file.suffix != ".py":
+        return True
+    definition = _top_level(ast.parse(found.file.read_bytes()))[0].get(function)
+    if definition is None or definition.decorator_list:
+        return True
+    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in _statements(definition))
+
+
 def _problems_in(tree: ast.Module, function: str, file: Path, ask: Callable[[], list[str]]) -> list[str]:
     names, certain = _top_level(tree)
     if function not in names:
@@ -132,7 +143,7 @@ def _top_level(tree: ast.Module) -> tuple[dict[str, _Function | None], bool]:
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Walk what is executed at the top level: into `if` and `try`, not into functions and classes."""
+    """Walk what is executed there itself: into `if` and `try`, not into further functions and classes."""
     for child in ast.iter_child_nodes(node):
         yield child
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):

@@ -71,15 +71,25 @@ def judged(metrics: Metrics, metric: str) -> float:
     Raises:
         EvaluationFailed: `missing_metric` or `not_finite`; it carries the other metrics.
     """
+    value = running(metrics, metric)
+    if value is None:
+        message = f"the metric {metric!r} is undefined: it is NaN, infinite or null"
+        raise EvaluationFailed("not_finite", message, metrics={**metrics, metric: None})
+    return value
+
+
+def running(metrics: Metrics, metric: str) -> float | None:
+    """Return the objective's own value so far, None where it is undefined as yet.
+
+    Raises:
+        EvaluationFailed: `missing_metric`; it carries the other metrics.
+    """
     if metric not in metrics:
         seen = ", ".join(sorted(metrics)) or "none"
         message = f"the metric {metric!r} is not among those measured: {seen}"
         raise EvaluationFailed("missing_metric", message, metrics=metrics)
     value = metrics[metric]
-    if value is None or not math.isfinite(value):
-        message = f"the metric {metric!r} is undefined: it is NaN, infinite or null"
-        raise EvaluationFailed("not_finite", message, metrics={**metrics, metric: None})
-    return float(value)
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def _day(text: object) -> str:

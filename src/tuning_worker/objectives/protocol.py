@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import override
 
+from tuning_worker.pruner import Pruner, PrunerError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
     from pathlib import Path
+
+    from tuning_worker.evaluation import Split
 
 Params: TypeAlias = Mapping[str, int | float | str | bool]
 """A suggestion: the value of every parameter, by its name."""
@@ -38,14 +42,19 @@ class Measurement:
     capital: float | None = None
 
 
+Folds: TypeAlias = Generator[Metrics, None, Metrics | Measurement]
+"""An evaluation that stops after each fold but the last to tell all metrics so far; at its end it returns the result.
+What the result is does not depend on the folds. Whoever follows it may close it half-way."""
+
+
 class Objective(Protocol):
     """Turns parameters into metrics. It lives in the evaluator's process, and is asked one thing at a time."""
 
-    def evaluate(self, params: Params) -> Metrics | Measurement:
+    def evaluate(self, params: Params) -> Metrics | Measurement | Folds:
         """Measure one suggestion.
 
         Returns:
-            All metrics, the objective's own among them.
+            All metrics, the objective's own among them; or what comes to them fold by fold.
 
         Raises:
             EvaluationFailed: the iteration is FAILED for the reason that it carries.
@@ -142,6 +151,17 @@ class ObjectiveSpec(BaseModel):
             A sentence for each problem.
         """
 
+    def check_values(self, extremes: Mapping[str, tuple[int | float | str | bool, ...]]) -> list[tuple[str, str]]:  # noqa: ARG002 - for those that know
+        """Look for values of parameters that would make iterations fail, cheaply, at submit.
+
+        Args:
+            extremes: of each parameter the values between which all others are.
+
+        Returns:
+            A parameter and a sentence for each problem.
+        """
+        return []
+
     def find_days(self, base: Path) -> Sequence[date] | None:  # noqa: ARG002 - for those that have some
         """Return the UTC days that there are data of, ascending; None where this objective cannot be split by days.
 
@@ -164,6 +184,19 @@ class ObjectiveSpec(BaseModel):
             some of them are held out.
         """
         return {}
+
+    def folded(self, pruner: Pruner, base: Path, split: Split | None) -> dict[str, Any]:  # noqa: ARG002 - as above
+        """Return the fields that this section needs to be evaluated fold by fold.
+
+        Args:
+            pruner: what asks for it.
+            base: the folder of the tuning config.
+            split: how the days are split, if they are.
+
+        Raises:
+            PrunerError: it cannot, or not so.
+        """
+        raise PrunerError("an objective of this kind cannot be stopped half-way: leave pruner out")
 
     @abstractmethod
     def resolved(self, base: Path) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import hashlib
 import importlib
 import inspect
 import sys
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,19 +16,23 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, JsonValue
 from typing_extensions import override
 
-from tuning_worker.objectives.lookup import find_module, function_problems
+from tuning_worker.objectives.lookup import find_module, function_problems, may_yield
 from tuning_worker.objectives.metrics import metrics_from
-from tuning_worker.objectives.protocol import EvaluationFailed, Measurement, Metrics, ObjectiveSpec, Params
+from tuning_worker.objectives.protocol import EvaluationFailed, Folds, Measurement, Metrics, ObjectiveSpec, Params
+from tuning_worker.pruner import Pruner, PrunerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tuning_worker.evaluation import Split
 
 
 class PythonSpec(ObjectiveSpec):
     """`{kind: python, function: "package.module:function", metric: value, direction: maximize}`.
 
     The module is looked for beside the tuning config first, then on PYTHONPATH, then among what is installed. The
-    function returns a number, a dict of metrics (see `tuning_worker.objectives.metrics`), or a `Measurement`.
+    function returns a number, a dict of metrics (see `tuning_worker.objectives.metrics`), or a `Measurement`. One with
+    a `yield` in it tells how it is going: what it yields is like what it returns, and a pruner may stop it there.
     """
 
     kind: Literal["python"]
@@ -66,6 +72,16 @@ class PythonSpec(ObjectiveSpec):
         written = self.model_dump(mode="json", exclude={"module_file", "module_sha256"})
         return {**written, "module_file": str(file), "module_sha256": _sha256(file)} if file else written
 
+    @override
+    def folded(self, pruner: Pruner, base: Path, split: Split | None) -> dict[str, Any]:
+        if pruner.folds is not None:
+            raise PrunerError("a function has as many folds as it yields: leave folds out", "folds")
+        if not may_yield(*self._names(), base):
+            raise PrunerError(
+                f"{self.function} has no `yield`, where it could be stopped: add one, or leave pruner out"
+            )
+        return {}
+
     def _names(self) -> tuple[str, str]:
         module, _, name = self.function.partition(":")
         return module, name
@@ -87,9 +103,21 @@ class PythonObjective:
     def __init__(self, function: Callable[[dict[str, Any]], object], metric: str, fixed: dict[str, JsonValue]) -> None:
         self._function, self._metric, self._fixed = function, metric, fixed
 
-    def evaluate(self, params: Params) -> Metrics | Measurement:
+    def evaluate(self, params: Params) -> Metrics | Measurement | Folds:
         """Call the function with a fresh dict, which is its own to change."""
         returned = self._function({**copy.deepcopy(self._fixed), **params})
+        return self._by_folds(returned) if isinstance(returned, Generator) else self._measured(returned)
+
+    def _by_folds(self, course: Generator[object, None, object]) -> Folds:
+        with closing(course):
+            while True:
+                try:
+                    told = next(course)
+                except StopIteration as end:
+                    return self._measured(end.value)
+                yield metrics_from(told, self._metric)
+
+    def _measured(self, returned: object) -> Metrics | Measurement:
         if inspect.iscoroutine(returned):
             returned.close()  # or Python would warn, at some later moment, that nobody awaited it
             raise EvaluationFailed("bad_output", "the function is async; an objective is a plain function")

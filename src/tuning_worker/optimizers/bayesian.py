@@ -18,13 +18,16 @@ STARTUP = 10
 BEST = 300
 LATEST = 300
 """TPE is shown the best 300 and the latest 300 (by g) results: an ask takes longer the more it is shown."""
+LIARS = False
+"""Whether it is shown what is under evaluation too, which would repel: `benchmarks/search` measures both."""
 
 
 class BayesianOptimizer:
     """TPE on what the session knows, the same for the same knowledge whatever the order in which it came.
 
-    - Candidates under evaluation repel, and so do FAILED iterations: as places to stay away from, without a made-up
-      number.
+    - Candidates under evaluation change nothing. As places to stay away from (Optuna's constant liars) they would keep
+      workers off what is best, the more of them the more; candidates of different g differ by chance.
+    - FAILED iterations are places to stay away from, without a made-up number.
     - Results outside the space (of an earlier form of the config, say) are not shown.
     - With several objectives it is multi-objective TPE; the best are then those that the fewest others beat.
     - On one machine and one set of libraries candidates are the same bit for bit; NumPy does not promise that its
@@ -46,6 +49,7 @@ class BayesianOptimizer:
         from tuning_worker.optimizers import tpe  # noqa: PLC0415 - Optuna takes 0.2 s, and `check` never asks
         from tuning_worker.optimizers.studies import choose_shown  # noqa: PLC0415 - as above
 
-        shown = choose_shown(search, best, results, {i: each for i, each in pending.items() if i != g}, LATEST)
+        liars = {i: each for i, each in pending.items() if i != g} if LIARS else {}
+        shown = choose_shown(search, best, results, liars, LATEST)
         found = tpe.suggest(search.space, shown, seed=draw(32, "bayesian", search.seed, g, attempt))
         return random_point(search.space, search.seed, g, attempt) if found is None else found

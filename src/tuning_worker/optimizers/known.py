@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from orchestrator.domain.fronts import dominates
 from orchestrator.errors import UsageError
 from tuning_worker.optimizers.protocol import Result
 
@@ -18,9 +19,19 @@ Valued = tuple[tuple[float, ...], Result]
 """The losses of a result (less is better), and the result."""
 
 
-def within(space: SearchSpace, results: Iterable[Result]) -> Iterator[Result]:
-    """Those within the space, spelled as it spells them; lazily, as checking all of a long session takes long."""
+def within(space: SearchSpace, results: Iterable[Result], known: Iterable[Result] = ()) -> Iterator[Result]:
+    """Those within the space, spelled as it spells them; lazily, as checking all of a long session takes long.
+
+    Args:
+        space: the optimizer's.
+        results: to be checked.
+        known: what came out of this function before, and is not checked again.
+    """
+    checked = {result.g: result for result in known}
     for result in results:
+        if result.g in checked:
+            yield checked[result.g]
+            continue
         try:
             params = space.validate_point(result.params)
         except UsageError:
@@ -66,13 +77,9 @@ def _split(rest: Sequence[Valued]) -> tuple[list[Valued], list[Valued]]:
     front: list[Valued] = []
     beaten: list[Valued] = []
     for each in rest:  # what comes later cannot beat what came before
-        is_beaten = any(other[0] != each[0] and _not_worse(other[0], each[0]) for other in front)
+        is_beaten = any(dominates(other[0], each[0]) for other in front)
         (beaten if is_beaten else front).append(each)
     return front, beaten
-
-
-def _not_worse(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return all(left <= right for left, right in zip(one, other, strict=True))
 
 
 def _distances(front: Sequence[Valued]) -> dict[int, float]:

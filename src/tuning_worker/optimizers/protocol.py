@@ -66,9 +66,10 @@ class Optimizer(Protocol):
     """One way to search.
 
     Attributes:
-        learns: whether `suggest` looks at results and pending; where False, both may be empty.
-        unique: whether a candidate must be claimed before its evaluation, because another worker may hold the same
-            one. False for grid, whose candidates differ by construction, and for random, whose repeats are its own.
+        learns: whether `suggest` looks at results and at what is being evaluated; where False, `results` may be empty,
+            and `pending` has only the points that nobody suggests (enqueued ones).
+        unique: whether a candidate is claimed before its evaluation, as no point is to be evaluated twice. False for
+            grid, whose candidates differ by construction, and for random, whose repeats are its own.
     """
 
     learns: ClassVar[bool]

@@ -70,7 +70,7 @@ def _free_point(
 ) -> Point:
     """A candidate that is not used; where none is left, one that is."""
     candidate = optimizer.suggest(g, known, pending)
-    if not optimizer.unique or space.point_key(candidate) not in used:
+    if space.point_key(candidate) not in used:
         return candidate
     for attempt in range(1, _ASKS):
         another = optimizer.suggest(g, known, pending, attempt)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -95,7 +94,7 @@ def choose_shown(
     """The best results, the latest by g, and the candidates under evaluation, those within the space, sorted by g."""
     space = search.space
     known = {result.g for result in results}
-    last = islice(within(space, sorted(results, key=attrgetter("g"), reverse=True)), latest)
+    last = islice(within(space, sorted(results, key=attrgetter("g"), reverse=True), best), latest)
     under_way = (Result(g, params, None) for g, params in pending.items() if g not in known)
     shown = {result.g: Shown(result.g, result.params, search.losses(result), failed=True) for result in (*best, *last)}
     shown |= {each.g: Shown(each.g, each.params, None, failed=False) for each in within(space, under_way)}
@@ -158,7 +157,7 @@ def _continuous(bounds: tuple[float, float], *, log: bool, encode: _Code, decode
 
 
 class _Known(FrozenTrial):
-    """A trial that nobody changes, so the copy that the storage takes may share what is in it."""
+    """A trial made for one storage, which numbers it; so the storage need not copy it first."""
 
     @classmethod
     def of(cls, shown: Shown, axes: Mapping[str, _Axis]) -> _Known:
@@ -182,4 +181,4 @@ class _Known(FrozenTrial):
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Known:
-        return copy.copy(self)
+        return self

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 MULTIVARIATE = True
 """Whether one objective's parameters are drawn together."""
-LIARS = True
-"""Whether a point under evaluation repels."""
 
 
 def suggest(space: SearchSpace, shown: Sequence[Shown], *, seed: int) -> Point | None:
@@ -31,7 +29,7 @@ def suggest(space: SearchSpace, shown: Sequence[Shown], *, seed: int) -> Point |
         shown: points of the space, sorted by g.
         seed: in [0, 2**32).
     """
-    # All on which results hang is spelled out, also where it is Optuna's default.
+    # All on which results hang is spelled out, also where it is Optuna's default. What has no losses repels.
     multivariate = MULTIVARIATE and objectives_of(shown) == 1
-    sampler = TPESampler(seed=seed, n_startup_trials=1, multivariate=multivariate, constant_liar=LIARS)
+    sampler = TPESampler(seed=seed, n_startup_trials=1, multivariate=multivariate, constant_liar=True)
     return ask_study(space, shown, sampler)

@@ -14,7 +14,7 @@ from tuning_worker.reporting.style import ACCENT, BAD, POINT, SHADE, SHADE_ACCEN
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tuning_worker.reporting.recorded import Recorded
+    from tuning_worker.recorded import RecordedSession
 
 TUNE, VALIDATION, HOLDOUT = "tune", "validation", "holdout"
 _LOOKS = {TUNE: POINT, VALIDATION: "#5f8fb0", HOLDOUT: ACCENT}
@@ -40,16 +40,16 @@ class Day:
     drawdown: float
 
 
-def find_days(recorded: Recorded) -> list[Day]:
+def find_days(recorded: RecordedSession) -> list[Day]:
     """Return the days of the best iteration in the order of time; none where its objective tells no daily profits."""
     best = recorded.best
-    if best is None or not best.get("daily"):
+    if best is None or not best.daily:
         return []
     split = recorded.tuning.get("objective", {}).get("split") or {}
     parts = dict.fromkeys((date for fold in split.get("folds", ()) for date in fold), VALIDATION)
     held_out = held_out_days(recorded)
     parts |= dict.fromkeys(held_out, HOLDOUT)
-    earned = sorted({**best["daily"], **held_out}.items())
+    earned = sorted({**best.daily, **held_out}.items())
     equity = list(accumulate(pnl for _, pnl in earned))
     peaks = accumulate(equity, max, initial=0.0)
     next(peaks)
@@ -59,16 +59,16 @@ def find_days(recorded: Recorded) -> list[Day]:
     ]
 
 
-def held_out_days(recorded: Recorded) -> Mapping[str, float]:
+def held_out_days(recorded: RecordedSession) -> Mapping[str, float]:
     """Return what the best earned on each held-out day; empty where nobody has had it scored there."""
     best, scored = recorded.best, (recorded.holdout or {}).get("results", ())
     for each in scored:
-        if best is not None and each["g"] == best["g"]:
+        if best is not None and each["g"] == best.g:
             return dict(each.get("daily") or {})
     return {}
 
 
-def currency(recorded: Recorded) -> str:
+def currency(recorded: RecordedSession) -> str:
     """Return the name of the money, in capitals; empty where the objective has none."""
     return str(recorded.tuning.get("objective", {}).get("quote_currency") or "").upper()
 
@@ -111,7 +111,8 @@ def plot_earnings(days: Sequence[Day], money: str, capital: float | None) -> go.
     figure.update_xaxes(axis("", showgrid=False, type="date"))
     figure.update_xaxes(title_text="UTC day", row=2)
     figure.update_yaxes(axis(f"net PnL{unit}"), row=1)
-    figure.update_yaxes(axis("drawdown (% of capital)" if capital else f"drawdown{unit}", nticks=4), row=2)
+    name = "drawdown (% of capital)" if capital else f"drawdown{unit}"
+    figure.update_yaxes(axis(name, nticks=4, **({"exponentformat": "none"} if capital else {})), row=2)
     return figure
 
 
@@ -142,6 +143,20 @@ def summarize(days: Sequence[Day], part: str) -> dict[str, Any] | None:
         "gained": sum(pnl > 0 for pnl in own) / len(own),
         "worst": min(own),
     }
+
+
+def part_metrics(recorded: RecordedSession, part: str) -> Mapping[str, Any]:
+    """Return the metrics of the best on a part of the days, as far as they were recorded."""
+    best = recorded.best
+    if best is None:
+        return {}
+    if part == HOLDOUT:
+        scored = (recorded.holdout or {}).get("results", ())
+        return next((each.get("metrics") or {} for each in scored if each["g"] == best.g), {})
+    if part == VALIDATION:
+        prefix = f"{VALIDATION}_"
+        return {name.removeprefix(prefix): best.metrics[name] for name in best.metrics if name.startswith(prefix)}
+    return best.metrics
 
 
 def plot_logits(logits: Sequence[float]) -> go.Figure:

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tuning_worker.recorded import read_lines
 from tuning_worker.reporting.files import new_file
-from tuning_worker.reporting.recorded import read_recorded
 from tuning_worker.reporting.table import WRITERS
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the file; return 0."""
     with new_file(options.output, force=options.force) as file:
-        recorded = read_recorded(sys.stdin)
+        recorded = read_lines(sys.stdin)
         WRITERS[options.format](recorded, file)
-    print(json.dumps({"schema": 1, "iterations": len(recorded.iterations)}))  # noqa: T201 - the answer
+    print(json.dumps({"schema": 1, "iterations": len(recorded.trials)}))  # noqa: T201 - the answer
     return 0

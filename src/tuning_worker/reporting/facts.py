@@ -6,17 +6,22 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from tuning_worker.reporting.values import counted, length, moment
+from orchestrator.domain.days import day_spans
+from tuning_worker.reporting.values import counted, length, moment, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tuning_worker.reporting.recorded import Recorded
+    from tuning_worker.recorded import RecordedSession, Trial
 
 
-def session_facts(recorded: Recorded) -> list[tuple[str, str]]:
-    """Return what was run: mode, search, times, data, versions, hashes."""
-    record = recorded.session
+_NO_TERMS = ("kind", "metric", "direction", "data", "split")
+"""What is told elsewhere."""
+
+
+def session_facts(recorded: RecordedSession) -> list[tuple[str, str]]:
+    """Return what was run: mode, search, times, data and how it was split, versions, hashes."""
+    record = recorded.fields
     goals = ", ".join(f"{direction} {metric}" for metric, direction in recorded.objectives.items())
     facts = [
         ("mode", _mode(record.get("mode", ""))),
@@ -28,6 +33,9 @@ def session_facts(recorded: Recorded) -> list[tuple[str, str]]:
         ("submitted", f"{moment(record.get('submitted_at'))} by {record.get('submitted_by') or 'someone unknown'}"),
         ("ran", _ran(record)),
         *_data(recorded.tuning.get("objective", {})),
+        ("days", _days(recorded.tuning.get("objective", {}).get("split") or {})),
+        ("terms", _terms(recorded.tuning.get("objective", {}))),
+        ("constraints", "\n".join(map(str, recorded.tuning.get("constraints") or ()))),
         ("labels", _named(json.loads(record.get("labels") or "{}"))),
         *_reproduction(record),
     ]
@@ -38,13 +46,14 @@ def _mode(mode: str) -> str:
     return "paper: a recorded market, simulated orders" if mode == "paper" else mode
 
 
-def _iterations(recorded: Recorded) -> str:
-    total = recorded.session.get("total_iterations") or "unknown"
-    failed = len(recorded.failed)
-    return f"{len(recorded.iterations):,} of {total} recorded" + (f", {failed:,} of them failed" if failed else "")
+def _iterations(recorded: RecordedSession) -> str:
+    total = recorded.fields.get("total_iterations") or "unknown"
+    counts = {"failed": len(recorded.failed), "pruned": len(recorded.pruned)}
+    ends = "".join(f", {count:,} of them {name}" for name, count in counts.items() if count)
+    return f"{len(recorded.trials):,} of {total} recorded{ends}"
 
 
-def _workers(recorded: Recorded) -> str:
+def _workers(recorded: RecordedSession) -> str:
     hosts = sorted({each["host"] for each in recorded.jobs if each.get("host")})
     ends = Counter(each["status"] for each in recorded.jobs)
     ended = ", ".join(f"{count} {status}" for status, count in sorted(ends.items()))
@@ -64,6 +73,30 @@ def _data(objective: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, path, digest, origin in _files(objective):
         made_up = "synthetic: made up by a program" if "synth" in f"{origin} {path.rpartition('/')[2]}".lower() else ""
         yield name, "\n".join(line for line in (path, origin or made_up, f"sha256 {digest}") if line)
+
+
+def _days(split: Mapping[str, Any]) -> str:
+    """Return which days were for what."""
+    folds = {f"fold {number}": fold for number, fold in enumerate(split.get("folds") or (), start=1)}
+    parts = {"tune": split.get("tune"), **folds, "holdout": split.get("holdout"), "left out": split.get("left_out")}
+    every = [day for part in parts.values() for day in part or ()]
+    return "\n".join(
+        f"{name}: {counted(len(part), 'day')}, {day_spans(part, every)}" for name, part in parts.items() if part
+    )
+
+
+def _terms(objective: Mapping[str, Any]) -> str:
+    """Return the terms that an arbitrage was on: capital, fees, latencies. Others' settings may hold secrets."""
+    if objective.get("kind") != "arbitrage":
+        return ""
+    lines = []
+    for name, given in objective.items():
+        if name.startswith(_NO_TERMS) or given in (None, {}):
+            continue
+        each = {key: value for key, value in given.items() if value} if isinstance(given, dict) else {"": given}
+        told = ", ".join(f"{key} {number(value)}".strip() for key, value in each.items())
+        lines.append(f"{name}: {told}" if told else "")
+    return "\n".join(line for line in lines if line)
 
 
 def _files(node: Any) -> list[tuple[str, str, str, str]]:
@@ -94,10 +127,10 @@ def _named(pairs: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in pairs.items())
 
 
-def group_failures(failed: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+def group_failures(failed: Sequence[Trial]) -> list[tuple[str, list[Trial]]]:
     """Return the failed iterations by their kind, the most frequent first."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[Trial]] = {}
     for each in failed:
-        kind = each.get("kind") or str(each.get("reason") or "").partition(":")[0] or "unknown"
+        kind = each.kind or (each.reason or "").partition(":")[0] or "unknown"
         groups.setdefault(kind, []).append(each)
     return sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))

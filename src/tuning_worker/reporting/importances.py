@@ -18,7 +18,7 @@ from optuna.trial import create_trial
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tuning_worker.reporting.recorded import Recorded
+    from tuning_worker.recorded import RecordedSession
     from tuning_worker.reporting.scales import Scale
 
 FEWEST = 20
@@ -26,7 +26,7 @@ FEWEST = 20
 _MOST = 3000  # the estimate does not get better with more, and takes longer
 
 
-def find_importances(recorded: Recorded, scales: Sequence[Scale]) -> dict[str, float] | None:
+def find_importances(recorded: RecordedSession, scales: Sequence[Scale]) -> dict[str, float] | None:
     """Return each varied parameter's share of the importance, greatest first; they add up to 1.
 
     Returns:
@@ -35,12 +35,12 @@ def find_importances(recorded: Recorded, scales: Sequence[Scale]) -> dict[str, f
     """
     varied = [scale for scale in scales if not scale.is_constant]
     known = list(recorded.ranked)
-    if len(known) < FEWEST or known[len(known) // 10]["value"] == known[len(known) // 2]["value"] or not varied:
+    if len(known) < FEWEST or known[len(known) // 10].value == known[len(known) // 2].value or not varied:
         return None
     known = known[:: math.ceil(len(known) / _MOST)]
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize" if recorded.direction == "maximize" else "minimize")
-    trials = [_trial(each["params"], each["value"], varied) for each in known]
+    trials = [_trial(each.params, each.known_value, varied) for each in known]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a regime of a conditional parameter is small
         study.add_trials(trials)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import OrchError
 from tuning_worker.judging import judge
-from tuning_worker.recorded import session_of
 from tuning_worker.reporting.values import MISSING, counted, number, share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tuning_worker.judging import Judgement
-    from tuning_worker.reporting.recorded import Recorded
+    from tuning_worker.recorded import RecordedSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +35,10 @@ class Verdict:
     source: str
 
 
-def find_judgement(recorded: Recorded) -> Judgement | str:
+def find_judgement(recorded: RecordedSession) -> Judgement | str:
     """Return the statistics of a session, or a sentence why there are none."""
     try:
-        return judge(session_of(recorded.session, recorded.iterations))
+        return judge(recorded)
     except OrchError as error:  # another version recorded it
         return f"this version cannot read the session's tuning config: {error}"
 

@@ -9,22 +9,24 @@ import plotly.graph_objects as go
 
 from tuning_worker.reporting.markup import brief, label
 from tuning_worker.reporting.ranges import visible_range
+from tuning_worker.reporting.scales import log_ticks
 from tuning_worker.reporting.style import ACCENT, INK, POINT, RISING, SOFT, axis, layout
 from tuning_worker.reporting.values import number, short, thin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tuning_worker.reporting.recorded import Recorded
+    from tuning_worker.recorded import RecordedSession, Trial
     from tuning_worker.reporting.scales import Scale
 
-    Iterations = Sequence[Mapping[str, Any]]
+    Trials = Sequence[Trial]
 
 MOST = 1500
 """Points of one slice."""
 _TICKS = 5
-_DECADES = 2
 _ROW = 30  # px
+BESIDE = 70
+"""px, left and right of parallel coordinates, for half a name."""
 
 
 def plot_importances(importances: Mapping[str, float]) -> go.Figure:
@@ -44,26 +46,26 @@ def plot_importances(importances: Mapping[str, float]) -> go.Figure:
             hovertemplate="%{y}: %{x:.1%}<extra></extra>",
         )
     )
-    figure.update_xaxes(axis("share of the importance", tickformat=".0%", rangemode="tozero"))
+    figure.update_xaxes(axis("share of the importance", tickformat=".0%", rangemode="tozero", nticks=6, tickangle=0))
     figure.update_yaxes(axis("", ticklabelstandoff=8))
     figure.update_layout(margin={"r": 56})
     return figure
 
 
-def plot_parallel(recorded: Recorded, scales: Sequence[Scale], most: int) -> go.Figure:
+def plot_parallel(recorded: RecordedSession, scales: Sequence[Scale], most: int) -> go.Figure:
     """Return a line for each iteration through all its parameters to its value, the best in the accent.
 
     A parameter that is not active in an iteration is crossed below its axis.
     """
     shown = thin(recorded.ranked, most)[::-1]  # the best are drawn last, over the others
     sign = 1 if recorded.direction == "maximize" else -1
-    values = [each["value"] for each in shown]
+    values = [each.known_value for each in shown]
     # By rank: a few very bad values would leave one colour to all others.
     ranks = {value: place for place, value in enumerate(sorted(set(values), key=lambda value: sign * value))}
     lines = {"color": [ranks[value] for value in values], "colorscale": RISING, "showscale": False}
     dimensions = [_dimension(scale, shown) for scale in scales]
     for name in recorded.objectives:
-        metrics = [value if (value := each["metrics"].get(name)) is not None else each["value"] for each in shown]
+        metrics = [value if (value := each.metrics.get(name)) is not None else each.known_value for each in shown]
         dimensions.append({"label": label(name), "values": metrics, **_whole_range(metrics)})
     figure = go.Figure(layout=layout(440))
     figure.add_trace(
@@ -76,7 +78,7 @@ def plot_parallel(recorded: Recorded, scales: Sequence[Scale], most: int) -> go.
             unselected={"line": {"opacity": 0.05}},
         )
     )
-    figure.update_layout(margin={"l": 80, "r": 80, "t": 56, "b": 28})
+    figure.update_layout(margin={"l": BESIDE, "r": BESIDE, "t": 56, "b": 28})
     return figure
 
 
@@ -86,7 +88,7 @@ def _whole_range(values: Sequence[float]) -> dict[str, Any]:
     return {} if low < high else {"range": [low - 1, high + 1], "tickvals": [low], "ticktext": [number(low)]}
 
 
-def _dimension(scale: Scale, shown: Iterations) -> dict[str, Any]:
+def _dimension(scale: Scale, shown: Trials) -> dict[str, Any]:
     low, high = (scale.low, scale.high) if not scale.is_constant else (scale.low - 1, scale.high + 1)
     ticks = _ticks(scale)
     positions = scale.positions(shown)
@@ -108,19 +110,17 @@ def _ticks(scale: Scale) -> dict[float, str]:
         return {float(place): brief(choice) for place, choice in enumerate(scale.choices)}
     if scale.is_constant:
         return {scale.low: number(10**scale.low if scale.log else scale.low)}
-    if scale.log and scale.high - scale.low >= _DECADES:
-        first, last = math.ceil(scale.low), math.floor(scale.high)
-        places = [float(power) for power in range(first, last + 1, math.ceil((last - first + 1) / _TICKS))]
-    else:
-        places = [scale.low + (scale.high - scale.low) * step / (_TICKS - 1) for step in range(_TICKS)]
-        if scale.is_whole:
-            places = [math.log10(round(10**place)) if scale.log else float(round(place)) for place in places]
-    return {place: short(10**place if scale.log else place) for place in places}
+    if scale.log:
+        return {math.log10(value): short(value) for value in log_ticks(scale.low, scale.high)}
+    places = [scale.low + (scale.high - scale.low) * step / (_TICKS - 1) for step in range(_TICKS)]
+    if scale.is_whole:
+        places = [float(round(place)) for place in places]
+    return {place: short(place) for place in places}
 
 
-def plot_slice(recorded: Recorded, scale: Scale) -> go.Figure:
+def plot_slice(recorded: RecordedSession, scale: Scale) -> go.Figure:
     """Return one parameter against the value, the best marked."""
-    shown = thin([each for each in recorded.ranked if scale.name in each["params"]], MOST)
+    shown = thin([each for each in recorded.ranked if scale.name in each.params], MOST)
     figure = go.Figure(layout=layout(260, margin={"l": 56, "r": 12, "t": 8, "b": 44}))
     figure.add_trace(_slice_points(scale, shown, {"size": 5, "color": POINT, "opacity": 0.6}))
     figure.add_trace(_slice_points(scale, shown[:1], {"size": 11, "color": ACCENT, "symbol": "diamond"}))
@@ -129,14 +129,14 @@ def plot_slice(recorded: Recorded, scale: Scale) -> go.Figure:
     return figure
 
 
-def _slice_points(scale: Scale, some: Iterations, marker: Mapping[str, object]) -> go.Scatter:
-    values = [each["params"][scale.name] for each in some]
+def _slice_points(scale: Scale, some: Trials, marker: Mapping[str, object]) -> go.Scatter:
+    values = [each.params[scale.name] for each in some]
     return go.Scatter(
         x=values if scale.choices is None else scale.positions(some),
-        y=[each["value"] for each in some],
+        y=[each.known_value for each in some],
         mode="markers",
         marker=marker,
-        customdata=[[label(number(value)), each["g"]] for value, each in zip(values, some, strict=True)],
+        customdata=[[label(number(value)), each.g] for value, each in zip(values, some, strict=True)],
         hovertemplate="%{customdata[0]}: %{y:.6g} (g %{customdata[1]})<extra></extra>",
     )
 
@@ -146,20 +146,18 @@ def _slice_axis(scale: Scale) -> dict[str, Any]:
         names = [label(brief(each)) for each in scale.choices]
         places = list(range(len(names)))
         return axis(label(scale.name), tickvals=places, ticktext=names, range=[-0.5, len(names) - 0.5])
-    kind = "log" if scale.log else "linear"
-    return axis(
-        f"{label(scale.name)}{' (log)' if scale.log else ''}",
-        nticks=6,
-        type=kind,
-        exponentformat="power" if scale.log else "B",
-    )
+    if scale.log:
+        ticks = log_ticks(scale.low, scale.high)
+        texts = [short(value) for value in ticks]
+        return axis(f"{label(scale.name)} (log)", type="log", tickvals=ticks, ticktext=texts)
+    return axis(label(scale.name), type="linear", nticks=6)
 
 
-def plot_front(recorded: Recorded) -> go.Figure:
+def plot_front(recorded: RecordedSession) -> go.Figure:
     """Return two objectives against each other, and the front that no iteration is beyond."""
     across, up = list(recorded.objectives)[:2]
-    on_front = {each["g"] for each in recorded.front}
-    others = [each for each in recorded.succeeded if each["g"] not in on_front]
+    on_front = {each.g for each in recorded.front}
+    others = [each for each in recorded.ranked if each.g not in on_front]
     figure = go.Figure(layout=layout(440, showlegend=True))
     for some, name, marker in (
         (thin(others, MOST), "iterations", {"size": 6, "color": POINT, "opacity": 0.6}),
@@ -167,12 +165,12 @@ def plot_front(recorded: Recorded) -> go.Figure:
     ):
         figure.add_trace(
             go.Scatter(
-                x=[each["metrics"].get(across) for each in some],
-                y=[each["metrics"].get(up) for each in some],
+                x=[each.metrics.get(across) for each in some],
+                y=[each.metrics.get(up) for each in some],
                 mode="markers",
                 name=name,
                 marker=marker,
-                customdata=[[each["g"], label(each["worker_id"]), each["iteration"]] for each in some],
+                customdata=[[each.g, label(each.worker_id), each.iteration] for each in some],
                 hovertemplate="%{x:.6g}, %{y:.6g}<br>%{customdata[1]}, iteration %{customdata[2]} (g %{customdata[0]})"
                 "<extra></extra>",
             )

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tuning_worker.reporting.recorded import Recorded
+    from tuning_worker.recorded import RecordedSession
 
 _FEWEST = 10  # no tail can be told from fewer
 _SQUASHED = 4.0  # a tail that would take so many times the room of everything else is left beyond the edge
 
 
-def visible_range(recorded: Recorded) -> list[float] | None:
+def visible_range(recorded: RecordedSession) -> list[float] | None:
     """Return the range that shows the best nine tenths of the values, where the worst would squash them; else None."""
-    values = [each["value"] for each in recorded.ranked]
+    values = [each.known_value for each in recorded.ranked]
     if len(values) < _FEWEST:
         return None
     best, most, worst = values[0], values[len(values) * 9 // 10], values[-1]

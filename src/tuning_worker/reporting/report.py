@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.clock import iso, utc_now
+from tuning_worker.recorded import read_lines
 from tuning_worker.reporting.files import new_file
 from tuning_worker.reporting.markup import el
 from tuning_worker.reporting.page import make_page
-from tuning_worker.reporting.recorded import read_recorded
 from tuning_worker.reporting.sections import Report
 from tuning_worker.reporting.values import moment
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import argparse
     from datetime import datetime
 
-    from tuning_worker.reporting.recorded import Recorded
+    from tuning_worker.recorded import RecordedSession
 
 ABOUT = "Write a report of a session, which `orch report` gives on stdin, to an HTML file; the answer is JSON."
 _TOP = 20
@@ -36,13 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the page; return 0."""
     with new_file(options.output, force=options.force) as file:
-        recorded = read_recorded(sys.stdin)
+        recorded = read_lines(sys.stdin)
         file.write(make_report(recorded, options.top, utc_now()).encode())
-    print(json.dumps({"schema": 1, "iterations": len(recorded.iterations)}))  # noqa: T201 - the answer
+    print(json.dumps({"schema": 1, "iterations": len(recorded.trials)}))  # noqa: T201 - the answer
     return 0
 
 
-def make_report(recorded: Recorded, top: int, now: datetime) -> str:
+def make_report(recorded: RecordedSession, top: int, now: datetime) -> str:
     """Return the page.
 
     Args:

@@ -6,10 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+_MOST_TICKS = 6
+_ROUNDING = 1e-9
 
-    from tuning_worker.reporting.recorded import Recorded
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tuning_worker.recorded import RecordedSession, Trial
 
 
 @dataclass(frozen=True)
@@ -45,17 +48,34 @@ class Scale:
             return float(self.choices.index(_text(value)))
         return math.log10(value) if self.log else float(value)
 
-    def positions(self, iterations: Sequence[Mapping[str, Any]]) -> list[float | None]:
+    def positions(self, iterations: Sequence[Trial]) -> list[float | None]:
         """Return where each iteration's value is."""
-        return [self.position(each["params"].get(self.name)) for each in iterations]
+        return [self.position(each.params.get(self.name)) for each in iterations]
 
 
-def make_scales(recorded: Recorded) -> list[Scale]:
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return round values between two powers of ten, about as many as an axis has room for.
+
+    Args:
+        low: the decimal logarithm of the least value.
+        high: that of the greatest.
+    """
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    found: list[float] = []
+    for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 5), (1, 3), (1,)):
+        values = [step * 10.0**decade for decade in decades for step in steps]
+        found = [value for value in values if low - _ROUNDING <= math.log10(value) <= high + _ROUNDING]
+        if len(found) <= _MOST_TICKS:
+            return found
+    return found[:: math.ceil(len(found) / _MOST_TICKS)]
+
+
+def make_scales(recorded: RecordedSession) -> list[Scale]:
     """Return the scale of each parameter that any iteration has, as wide as the search space says."""
     space = recorded.tuning.get("search_space", {})
     scales = []
     for name in recorded.parameters:
-        values = [value for each in recorded.iterations if (value := each["params"].get(name)) is not None]
+        values = [value for each in recorded.trials if (value := each.params.get(name)) is not None]
         if values:
             scales.append(_scale(name, space.get(name), values))
     return scales

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tuning_worker.reporting.earnings import (
@@ -10,6 +11,7 @@ from tuning_worker.reporting.earnings import (
     VALIDATION,
     currency,
     find_days,
+    part_metrics,
     plot_earnings,
     plot_logits,
     summarize,
@@ -21,7 +23,7 @@ from tuning_worker.reporting.importances import FEWEST, find_importances
 from tuning_worker.reporting.judgement import find_judgement, make_verdicts
 from tuning_worker.reporting.markup import Html, el
 from tuning_worker.reporting.page import place_plot
-from tuning_worker.reporting.parameters import MOST, plot_front, plot_importances, plot_parallel, plot_slice
+from tuning_worker.reporting.parameters import BESIDE, MOST, plot_front, plot_importances, plot_parallel, plot_slice
 from tuning_worker.reporting.scales import make_scales
 from tuning_worker.reporting.tables import facts_list, failures_table, parts_table, stat, top_table
 from tuning_worker.reporting.values import MISSING, counted, length, number, share
@@ -31,18 +33,18 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
-    from tuning_worker.reporting.recorded import Recorded
+    from tuning_worker.recorded import RecordedSession
     from tuning_worker.reporting.scales import Scale
 
 _SLICES = 40
 _LINES = 5000
-_AXIS = 110  # px
+_AXIS, _LETTER = 110, 6.8  # px
 
 
 class Report:
     """What the page has: pieces of HTML, and the figures that are drawn in their places."""
 
-    def __init__(self, recorded: Recorded, top: int) -> None:
+    def __init__(self, recorded: RecordedSession, top: int) -> None:
         self.recorded = recorded
         self.figures: dict[str, go.Figure] = {}
         self.header = _header(recorded)
@@ -67,9 +69,9 @@ class Report:
 
     def _history(self) -> Html:
         recorded = self.recorded
-        if not recorded.iterations:
+        if not recorded.trials:
             return _section("How the search went", "", _missing("No iteration is recorded."))
-        fewer = f" {DRAWN:,} values are drawn; the line knows all." if len(recorded.succeeded) > DRAWN else ""
+        fewer = f" {DRAWN:,} values are drawn; the line knows all." if len(recorded.ranked) > DRAWN else ""
         plot = self._plot(
             "history",
             plot_history(recorded),
@@ -93,7 +95,7 @@ class Report:
         varied = [scale for scale in scales if not scale.is_constant]
         constant = ", ".join(scale.name for scale in scales if scale.is_constant)
         alike = f" One value only: {constant}." if constant else ""
-        if len(recorded.succeeded) < 2 or not varied:  # noqa: PLR2004 - one point shows nothing
+        if len(recorded.ranked) < 2 or not varied:  # noqa: PLR2004 - one point shows nothing
             why = "Fewer than two iterations have a value." if varied else "No parameter has more than one value."
             return [_section("What the parameters did", "", _missing(why))]
         return [
@@ -112,7 +114,7 @@ class Report:
             return _missing(
                 f"Needs {FEWEST} iterations with a value, of which the best tenth are better than the median."
             )
-        tenth = counted(max(1, round(len(self.recorded.succeeded) / 10)), "iteration")
+        tenth = counted(max(1, round(len(self.recorded.ranked) / 10)), "iteration")
         return self._plot(
             "importances",
             plot_importances(found),
@@ -123,7 +125,7 @@ class Report:
         )
 
     def _parallel(self, varied: Sequence[Scale]) -> Html:
-        known = len(self.recorded.succeeded)
+        known = len(self.recorded.ranked)
         fewer = f" {_LINES:,} of {known:,} are drawn, evenly by rank." if known > _LINES else ""
         return self._plot(
             "parallel",
@@ -131,13 +133,13 @@ class Report:
             "a line for each iteration through its parameters to its value",
             "The greener the better, by rank. Drag along an axis to choose among the lines, and along its name to move "
             f"it; click an axis to let them go.{fewer}",
-            least=_AXIS * (len(varied) + len(self.recorded.objectives)),
+            least=_width_of([*(scale.name for scale in varied), *self.recorded.objectives]),
         )
 
     def _slices(self, varied: Sequence[Scale]) -> Html:
         recorded, pieces = self.recorded, []
         for place, scale in enumerate(varied[:_SLICES]):
-            inactive = sum(scale.name not in each["params"] for each in recorded.succeeded)
+            inactive = sum(scale.name not in each.params for each in recorded.ranked)
             pieces.append(
                 self._plot(
                     f"slice-{place}",
@@ -146,7 +148,7 @@ class Report:
                     f"Not active in {counted(inactive, 'iteration')}." if inactive else "",
                 )
             )
-        if len(recorded.succeeded) > MOST:
+        if len(recorded.ranked) > MOST:
             pieces.append(el("p", f"{MOST:,} iterations of each are drawn, evenly by rank.", class_="note"))
         if len(varied) > _SLICES:
             pieces.append(el("p", f"{len(varied) - _SLICES} more parameters are left out.", class_="note"))
@@ -158,23 +160,24 @@ class Report:
         if not days:
             why = "Its objective tells no daily profits." if recorded.best else "No iteration has a value."
             return _section(title, "", _missing(why))
-        capital = recorded.best.get("capital") if recorded.best else None
+        capital = recorded.best.capital if recorded.best else None
         parts = {part: summarize(days, part) for part in (TUNE, VALIDATION, HOLDOUT)}
         pieces = [
             self._plot(
                 "earnings",
                 plot_earnings(days, currency(recorded), capital),
                 "what the best earned until each day, and how far below its peak that is",
-                "Only the tune days decided which iteration is the best. The line goes on from one part to the next.",
+                "Only the tune days decided which iteration is the best. The line goes on from one part to the next. "
+                "Its drawdown is between the ends of days; the table has the deepest fall at any moment.",
             ),
-            parts_table(parts),
+            parts_table(parts, {name: part_metrics(recorded, name) for name in parts}),
         ]
         return _section(title, "", *pieces, self._holdout(is_scored=parts[HOLDOUT] is not None))
 
     def _holdout(self, *, is_scored: bool) -> Html:
         session_id = self.recorded.session_id
-        if is_scored:
-            return el("p", _looked(self.recorded.holdout or {}), class_="note")
+        if is_scored and self.recorded.holdout:
+            return el("p", _looked(self.recorded.holdout), class_="note")
         held_out = (self.recorded.tuning.get("objective", {}).get("split") or {}).get("holdout")
         if not held_out:
             return _missing("No days were held out (tuning.evaluation), so nothing here is free of the choice.")
@@ -192,7 +195,12 @@ class Report:
             stat(each.title, each.figure, f"{each.meaning} ({each.source})", "bad" if each.is_bad else "")
             for each in make_verdicts(judgement)
         ]
-        lead = f"The best of {counted(judgement.tried, 'different point')} looks better than it is; this says how much."
+        pruned = f" (of {judgement.pruned:,} of them, which were pruned, no more is known)" if judgement.pruned else ""
+        before = judgement.tried_before
+        earlier = f", after {before:,} of the sessions that it resumes from," if before else ""
+        tried = f"{counted(judgement.tried, 'different point')}{pruned}{earlier}"
+        lead = f"The best of {tried} looks better than it is; this says how much."
+        lead = lead if judgement.tried > 1 else ""
         pieces = [el("div", *cards, class_="grid pairs")]
         if judgement.overfitting:
             figure = plot_logits(judgement.overfitting.logits)
@@ -203,30 +211,37 @@ class Report:
         recorded = self.recorded
         if not recorded.failed:
             return _section("What failed", "", el("p", "No recorded iteration failed."))
-        count, total = len(recorded.failed), len(recorded.iterations)
+        count, total = len(recorded.failed), len(recorded.trials)
         lead = f"{counted(count, 'iteration')} of {total:,} ({share(count / total)}), by the kind of error."
         return _section("What failed", lead, failures_table(group_failures(recorded.failed), total))
 
     def _top(self, top: int) -> Html:
         recorded = self.recorded
-        if not recorded.succeeded:
+        if not recorded.ranked:
             return _section("The best iterations", "", _missing("No iteration has a value."))
-        shown = min(top, len(recorded.succeeded))
+        shown = min(top, len(recorded.ranked))
         return _section(f"The best {shown}" if shown > 1 else "The best", "", top_table(recorded, top))
 
 
-def _header(recorded: Recorded) -> Html:
-    record = recorded.session
+def _width_of(names: Sequence[str]) -> int:
+    """Return the px that axes side by side take, so that no name runs into the next one."""
+    widest = max((len(one) + len(other)) / 2 for one, other in pairwise(names))
+    return round(max(_AXIS, _LETTER * (widest + 1)) * (len(names) - 1) + 2 * BESIDE)
+
+
+def _header(recorded: RecordedSession) -> Html:
+    record = recorded.fields
     goals = " and ".join(f"{direction} {metric}" for metric, direction in recorded.objectives.items())
     what = f"{record.get('optimizer')} search to {goals}" if goals else "a command of the user's own"
-    failed = len(recorded.failed)
+    failed, pruned = len(recorded.failed), len(recorded.pruned)
     cards = [
         _best_stat(recorded),
-        stat("iterations recorded", f"{len(recorded.iterations):,}", f"of {record.get('total_iterations') or '?'}"),
-        stat("failed", f"{failed:,}", share(failed / len(recorded.iterations)) if recorded.iterations else "",
+        stat("iterations recorded", f"{len(recorded.trials):,}", f"of {record.get('total_iterations') or '?'}"),
+        stat("failed", f"{failed:,}", share(failed / len(recorded.trials)) if recorded.trials else "",
              "bad" if failed else ""),
+        *([stat("pruned", f"{pruned:,}", "stopped half-way as hopeless")] if pruned else []),
         stat("time", length(record.get("started_at"), record.get("finished_at") or record.get("last_update")),
-             f"{record.get('workers')} workers"),
+             counted(int(record.get("workers") or 0), "worker")),
     ]  # fmt: skip
     return el(
         "header",
@@ -237,22 +252,22 @@ def _header(recorded: Recorded) -> Html:
 
 
 def _looked(holdout: Mapping[str, Any]) -> str:
-    looks, all_looks = holdout.get("looks", 0), holdout.get("all_looks", 0)
-    others = f", and with other sessions' {all_looks:,} times" if all_looks > looks else ""
+    looks, all_looks = holdout["looks"], holdout["all_looks"]
+    all_points = counted(holdout["all_points"], "point")
+    others = f", and with other sessions' {all_looks:,} times (with {all_points})" if all_looks > looks else ""
     return (
-        f"The held-out days have been looked at {counted(looks, 'time')} for this session{others}: "
-        "every look spends some of what they can prove."
+        f"The held-out days have been looked at {counted(looks, 'time')} for this session, with "
+        f"{counted(holdout['points'], 'point')} scored{others}: every look, and every point that is chosen among, "
+        "spends some of what they can prove."
     )
 
 
-def _best_stat(recorded: Recorded) -> Html:
+def _best_stat(recorded: RecordedSession) -> Html:
     best = recorded.best
     if recorded.front:
         return stat("on the front", f"{len(recorded.front):,}", "that no other beats in all objectives", "accent")
-    place = (
-        f"{best['worker_id']}, iteration {best['iteration']} (g {best['g']})" if best else "no iteration has a value"
-    )
-    return stat(f"best {recorded.metric}", number(best["value"]) if best else MISSING, place, "accent" if best else "")
+    place = f"{best.worker_id}, iteration {best.iteration} (g {best.g})" if best else "no iteration has a value"
+    return stat(f"best {recorded.metric}", number(best.value) if best else MISSING, place, "accent" if best else "")
 
 
 def _section(title: str, lead: str, *pieces: Html) -> Html:

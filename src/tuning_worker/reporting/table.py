@@ -15,7 +15,7 @@ from pyarrow import parquet
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from tuning_worker.reporting.recorded import Recorded
+    from tuning_worker.recorded import RecordedSession, Trial
 
     Values = Sequence[Any]
 
@@ -38,11 +38,12 @@ _FURTHER = {
     "error": pa.string(),
     "capital": pa.float64(),
     "daily": pa.map_(pa.string(), pa.float64()),
+    "intermediate": pa.list_(pa.float64()),
 }
 _INT64 = range(-(2**63), 2**63)
 
 
-def make_table(recorded: Recorded) -> pa.Table:
+def make_table(recorded: RecordedSession) -> pa.Table:
     """Return a row for each iteration, in the order of g, with the session's record in the schema's metadata (`orch`).
 
     The columns are the worker's CSV's, `params_NAME` and `metrics_NAME` among them, and whatever else is recorded. A
@@ -51,8 +52,14 @@ def make_table(recorded: Recorded) -> pa.Table:
     """
     columns = {
         **{name: _column(kind, _values(recorded, name)) for name, kind in _FIXED.items()},
-        **{f"params_{name}": _column(None, _group(recorded, "params", name)) for name in recorded.parameters},
-        **{f"metrics_{name}": _column(None, _group(recorded, "metrics", name)) for name in recorded.metrics},
+        **{
+            f"params_{name}": _column(None, [each.params.get(name) for each in recorded.trials])
+            for name in recorded.parameters
+        },
+        **{
+            f"metrics_{name}": _column(None, [each.metrics.get(name) for each in recorded.trials])
+            for name in recorded.metrics
+        },
         **{name: _column(kind, _values(recorded, name)) for name, kind in _FURTHER.items()},
         **{name: _column(pa.string(), _values(recorded, name)) for name in _others(recorded)},
     }
@@ -60,20 +67,17 @@ def make_table(recorded: Recorded) -> pa.Table:
     return pa.table(columns).replace_schema_metadata({"orch": about})
 
 
-def _others(recorded: Recorded) -> Sequence[str]:
+def _others(recorded: RecordedSession) -> Sequence[str]:
     """Return the names of what iterations hold and nothing above names; each is text."""
-    names = {name for each in recorded.iterations for name, value in each.items() if not isinstance(value, dict)}
-    return sorted(names - _FIXED.keys() - _FURTHER.keys())
+    return sorted({name for each in recorded.trials for name in each.others} - {"session_id"})
 
 
-def _values(recorded: Recorded, name: str) -> Values:
+def _values(recorded: RecordedSession, name: str) -> Values:
     if name == "session_id":
-        return [recorded.session_id] * len(recorded.iterations)
-    return [each.get(name) for each in recorded.iterations]
-
-
-def _group(recorded: Recorded, group: str, name: str) -> Values:
-    return [each[group].get(name) for each in recorded.iterations]
+        return [recorded.session_id] * len(recorded.trials)
+    if name in _FIXED or name in _FURTHER:
+        return [getattr(each, name) for each in recorded.trials]
+    return [each.others.get(name) for each in recorded.trials]
 
 
 def _column(kind: pa.DataType | None, values: Values) -> pa.Array:
@@ -101,11 +105,11 @@ def _kind(values: Values) -> pa.DataType:
     return pa.float64() if all(abs(value) <= sys.float_info.max for value in values) else pa.string()
 
 
-def _write_parquet(recorded: Recorded, file: BinaryIO) -> None:
+def _write_parquet(recorded: RecordedSession, file: BinaryIO) -> None:
     parquet.write_table(make_table(recorded), file, compression="zstd")
 
 
-def _write_csv(recorded: Recorded, file: BinaryIO) -> None:
+def _write_csv(recorded: RecordedSession, file: BinaryIO) -> None:
     table = make_table(recorded)
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text, lineterminator="\n")
@@ -119,25 +123,25 @@ def _cell(value: Any) -> str:
     """Write a value so that it is read back as the same; null is an empty cell."""
     if value is None:
         return ""
-    if isinstance(value, list):  # a map's entries
-        return json.dumps(dict(value))
+    if isinstance(value, list):  # a map's entries, or a list's
+        return json.dumps(dict(value) if any(isinstance(each, tuple) for each in value) else value)
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return str(value)
 
 
-def _write_json(recorded: Recorded, file: BinaryIO) -> None:
+def _write_json(recorded: RecordedSession, file: BinaryIO) -> None:
     file.write(json.dumps({"schema": 1, "session": recorded.document, "iterations": []})[:-2].encode())
-    file.writelines(_separated(recorded.iterations))
+    file.writelines(_separated(recorded.trials))
     file.write(b"\n]}\n")
 
 
-def _separated(iterations: Iterable[Mapping[str, Any]]) -> Iterable[bytes]:
+def _separated(iterations: Iterable[Trial]) -> Iterable[bytes]:
     for place, each in enumerate(iterations):
-        yield f"{',' if place else ''}\n{json.dumps(each)}".encode()
+        yield f"{',' if place else ''}\n{json.dumps(each.as_json())}".encode()
 
 
-WRITERS: Mapping[str, Callable[[Recorded, BinaryIO], None]] = {
+WRITERS: Mapping[str, Callable[[RecordedSession, BinaryIO], None]] = {
     "csv": _write_csv,
     "json": _write_json,
     "parquet": _write_parquet,

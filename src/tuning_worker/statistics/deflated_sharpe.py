@@ -5,6 +5,17 @@ Sources:
     Bailey & López de Prado 2014, "The Deflated Sharpe Ratio: Correcting for Selection Bias, Backtest Overfitting and
     Non-Normality", J. of Portfolio Management 40(5): the expected maximum and the deflated one.
 
+The expected maximum takes the tries as independent, and their ratios' variance as it is measured. A search that learns
+breaks that: it concentrates on what looked good, and there is hardly a variance among tries that are nearly the same,
+although each of them owes as much to luck as before. So the variance is at least that of one worthless ratio by its
+own error, 1 / (days - 1) (2012, equation 11, where the true ratio is 0, whatever the distribution), and each try counts
+as one. Of tries that resemble each other both are on the safe side; to count fewer by their average correlation (2014,
+appendix 3) is not, where a search climbs.
+
+It is no bound for a search that climbs in many dimensions: it can find more than as many blind tries would. Worthless
+landscapes on which that happens are simulated in `tests/unit/test_searched_luck.py`; the probability of overfitting is
+high on these, and a holdout knows of none of it.
+
 Ratios are those of one day's returns, not annualised, but where the name says so. A ratio does not change when all
 returns are multiplied by a number, so profits and losses in money serve as well as returns on a constant capital.
 """
@@ -16,11 +27,10 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean, variance
 from typing import TYPE_CHECKING, Final
 
+from tuning_worker.statistics.sharpe import ANNUAL, daily_sharpe
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-DAYS_A_YEAR: Final = 365
-"""Coins trade on all of them."""
 
 _EULER: Final = 0.5772156649015329
 _NORMAL: Final = NormalDist()
@@ -37,7 +47,8 @@ class DeflatedSharpe:
         skew: of the daily returns.
         kurtosis: of the daily returns; 3 for normal ones.
         trials: how many were tried.
-        trial_variance: of the Sharpe ratios of those tried, of a day.
+        trial_variance: of the Sharpe ratios of a day among as many worthless tries: as measured of those tried, and at
+            least what the error of a single one makes it.
         expected_maximum: the Sharpe ratio, of a day, that the best of as many worthless ones is expected to show.
         expected_maximum_annual: the same times √365.
         probabilistic: the probability that the true ratio is above 0, had it been the only one tried.
@@ -55,14 +66,6 @@ class DeflatedSharpe:
     expected_maximum_annual: float
     probabilistic: float
     deflated: float
-
-
-def daily_sharpe(daily: Sequence[float]) -> float | None:
-    """Return mean / standard deviation (ddof 1); None for less than two days, or days that are all alike."""
-    if len(daily) < 2 or min(daily) == max(daily):  # noqa: PLR2004 - a standard deviation needs two
-        return None
-    deviation = math.sqrt(variance(daily))
-    return fmean(daily) / deviation if deviation > 0 else None
 
 
 def probabilistic_sharpe(sharpe: float, benchmark: float, days: int, skew: float, kurtosis: float) -> float | None:
@@ -103,17 +106,17 @@ def deflated_sharpe(daily: Sequence[float], trial_sharpes: Sequence[float], tria
     Args:
         daily: its profit and loss of each day, days without a trade among them.
         trial_sharpes: of those tried, where they are defined, of a day; its own among them.
-        trials: how many were tried, with those whose ratio is not defined. They are taken as independent, which
-            similar parameters are not: the deflated ratio is on the safe side.
+        trials: how many were tried, with those whose ratio is not defined or not known.
 
     Returns:
-        None where its Sharpe ratio is undefined, or fewer than two were tried that have one.
+        None where its Sharpe ratio is undefined, or its moments leave it no variance.
     """
     sharpe = daily_sharpe(daily)
-    if sharpe is None or len(trial_sharpes) < 2:  # noqa: PLR2004 - a variance needs two
+    if sharpe is None:
         return None
     skew, kurtosis = moments(daily)
-    spread = variance(trial_sharpes)
+    measured = variance(trial_sharpes) if len(trial_sharpes) > 1 else 0.0
+    spread = max(measured, 1 / (len(daily) - 1))
     benchmark = expected_maximum(trials, spread)
     probabilistic = probabilistic_sharpe(sharpe, 0.0, len(daily), skew, kurtosis)
     deflated = probabilistic_sharpe(sharpe, benchmark, len(daily), skew, kurtosis)
@@ -121,14 +124,14 @@ def deflated_sharpe(daily: Sequence[float], trial_sharpes: Sequence[float], tria
         return None
     return DeflatedSharpe(
         sharpe=sharpe,
-        sharpe_annual=sharpe * math.sqrt(DAYS_A_YEAR),
+        sharpe_annual=sharpe * ANNUAL,
         days=len(daily),
         skew=skew,
         kurtosis=kurtosis,
         trials=trials,
         trial_variance=spread,
         expected_maximum=benchmark,
-        expected_maximum_annual=benchmark * math.sqrt(DAYS_A_YEAR),
+        expected_maximum_annual=benchmark * ANNUAL,
         probabilistic=probabilistic,
         deflated=deflated,
     )

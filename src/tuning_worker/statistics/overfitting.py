@@ -6,6 +6,10 @@ Finance 20(4) (SSRN 2326253, 2015), sections 2 and 3.
 The days are cut into an even number of blocks. For each way to call half of them "in sample", the candidate that is
 best there is looked up among all candidates in the other half. If the choice were worth something, it would be in the
 upper half there too; the share of the ways in which it is not is the probability of overfitting.
+
+Of candidates that are equally good in sample (all that gained on one and the same number of days by one trade have the
+same Sharpe ratio, all that did not trade have none) each is the choice for its share of the way: a rule that took the
+first, or the last digit of a sum, would make the probability anything.
 """
 
 from __future__ import annotations
@@ -13,31 +17,38 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float64]
+    Measure: TypeAlias = Callable[[Floats], Floats]
 
 MOST_BLOCKS: Final = 16
 """The paper's choice: 12,870 ways."""
 FEWEST_DAYS: Final = 8
 """Blocks of one day, 70 ways: with fewer the share would be hardly a number."""
 _BEYOND: Final = 1e9
+_MEDIAN: Final = 0.5
 _CELLS: Final = 4_000_000
 """Ways times candidates held in memory at once."""
+_DIGITS: Final = 9
+"""What candidates that did the same may differ in, by the order in which they were summed, is beyond these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overfitting:
-    """What the cross-validation says. Performance is the Sharpe ratio of a day.
+    """What the cross-validation says. Performance is the Sharpe ratio of a day, or the profit of a day.
 
     Attributes:
         probability: of backtest overfitting: the share of the ways in which the choice lands in the lower half.
-        logits: of each way, ln(rank / (1 - rank)) of the choice out of sample; 0 is the median, below it is worse.
+        logits: of each way, ln(rank / (1 - rank)) of the choice out of sample; 0 is the median, below it is worse. Of
+            equal choices it is their mean rank, and so are the figures below means of theirs.
         splits: how many ways.
         blocks: how many the days were cut into.
         days: how many.
@@ -63,11 +74,14 @@ class Overfitting:
     out_of_sample: tuple[float, ...]
 
 
-def probability_of_overfitting(daily: Floats, blocks: int | None = None) -> Overfitting | None:
+def probability_of_overfitting(
+    daily: Floats, blocks: int | None = None, *, by_profit: bool = False
+) -> Overfitting | None:
     """Cross-validate the choice of the best candidate.
 
     Args:
         daily: (days, candidates), profit and loss; days in the order of time.
+        by_profit: the best is the one with the most profit, not with the highest Sharpe ratio.
         blocks: even, at most one a day and `MOST_BLOCKS`; by default as many as there can be. Their sizes differ by a
             day at most.
 
@@ -78,25 +92,17 @@ def probability_of_overfitting(daily: Floats, blocks: int | None = None) -> Over
     if days < FEWEST_DAYS or not (daily != daily[:, :1]).any():
         return None
     blocks = min(days, MOST_BLOCKS) // 2 * 2 if blocks is None else blocks
-    centre = daily.mean(axis=0)
-    parts = np.array_split(daily - centre, blocks)  # centred, or the squares would hide small deviations
-    sums = np.array([part.sum(axis=0) for part in parts])
-    squares = np.array([(part**2).sum(axis=0) for part in parts])
-    sizes = np.array([len(part) for part in parts])
-    scale = np.sqrt(squares.sum(axis=0) / days)
+    measure = _profits(daily, blocks) if by_profit else _sharpes(daily, blocks)
     halves = np.zeros((math.comb(blocks, blocks // 2), blocks))
     for row, chosen in enumerate(combinations(range(blocks), blocks // 2)):
         halves[row, chosen] = 1.0
     portion = max(_CELLS // candidates, 1)
-    found = [
-        _chosen(halves[first : first + portion], sizes, sums, squares, centre, scale)
-        for first in range(0, len(halves), portion)
-    ]
-    inside, outside, ranks = (np.concatenate(each) for each in zip(*found, strict=True))
+    found = [_chosen(halves[first : first + portion], measure) for first in range(0, len(halves), portion)]
+    inside, outside, ranks, low, lost = (np.concatenate(each) for each in zip(*found, strict=True))
     logits = np.log(ranks / (1 - ranks))
     slope, intercept = _line(inside, outside)
     return Overfitting(
-        probability=float(np.mean(logits <= 0)),
+        probability=float(low.mean()),
         logits=tuple(logits.tolist()),
         splits=len(halves),
         blocks=blocks,
@@ -104,43 +110,69 @@ def probability_of_overfitting(daily: Floats, blocks: int | None = None) -> Over
         candidates=candidates,
         slope=slope,
         intercept=intercept,
-        loss_probability=float(np.mean(outside < 0)),
+        loss_probability=float(lost.mean()),
         in_sample=tuple(inside.tolist()),
         out_of_sample=tuple(outside.tolist()),
     )
 
 
-def _chosen(
-    halves: Floats, sizes: Floats, sums: Floats, squares: Floats, centre: Floats, scale: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Return of each way the choice's performance in sample and out of it, and its relative rank out of it."""
-    inside = _sharpes(halves, sizes, sums, squares, centre, scale)
-    outside = _sharpes(1 - halves, sizes, sums, squares, centre, scale)
-    best = inside.argmax(axis=1)
-    rows = np.arange(len(halves))
-    reached = outside[rows, best]
-    below = (outside < reached[:, None]).sum(axis=1)
-    level = (outside == reached[:, None]).sum(axis=1)
-    # Equals share their places; itself is one of them.
-    ranks = (below + (level + 1) / 2) / (outside.shape[1] + 1)
-    return inside[rows, best], reached, ranks
+def _chosen(halves: Floats, measure: Measure) -> tuple[Floats, ...]:
+    """Return what the choice of each way did; means over equal choices.
+
+    Returns:
+        Its performance in sample and out of it, its relative rank out of it, whether that was low, whether it lost.
+    """
+    inside, outside = measure(halves), measure(1 - halves)
+    best = inside.max(axis=1)
+    in_order = np.sort(outside, axis=1)
+    found = np.empty((4, len(halves)))
+    for way, choices in enumerate(inside == best[:, None]):
+        reached = outside[way, choices]
+        # Equals share their places; itself is one of them.
+        places = np.searchsorted(in_order[way], reached), np.searchsorted(in_order[way], reached, side="right")
+        ranks = (sum(places) + 1) / 2 / (outside.shape[1] + 1)
+        found[:, way] = reached.mean(), ranks.mean(), np.mean(ranks <= _MEDIAN), np.mean(reached < 0)
+    return best, *found
 
 
-def _sharpes(halves: Floats, sizes: Floats, sums: Floats, squares: Floats, centre: Floats, scale: Floats) -> Floats:
-    """Return (ways, candidates): mean / standard deviation (ddof 1) on the blocks of each way.
+def _profits(daily: Floats, blocks: int) -> Measure:
+    """Return what measures (ways, candidates): the profit of a day on the blocks of each way."""
+    parts = np.array_split(daily, blocks)
+    sums = np.array([part.sum(axis=0) for part in parts])
+    sizes = np.array([len(part) for part in parts], dtype=np.float64)
+    unit = 10.0 ** (_DIGITS - np.ceil(np.log10(np.abs(daily).max())))
+
+    def measure(halves: Floats) -> Floats:
+        means: Floats = np.round(halves @ sums / (halves @ sizes)[:, None] * unit) / unit
+        return means
+
+    return measure
+
+
+def _sharpes(daily: Floats, blocks: int) -> Measure:
+    """Return what measures (ways, candidates): mean / standard deviation (ddof 1) on the blocks of each way.
 
     Days that are all alike have no Sharpe ratio, and here it has to be compared: 0 where nothing was earned or lost,
     as of a candidate that did not trade, else beyond any other.
     """
-    count = (halves @ sizes)[:, None]
-    shift = halves @ sums / count
-    spread = np.maximum(halves @ squares - count * shift**2, 0.0) / (count - 1)
-    mean = centre + shift
-    mean = np.where(np.abs(mean) <= 1e-12 * np.maximum(np.abs(centre), scale), 0.0, mean)
-    alike = spread <= (1e-7 * scale) ** 2
-    # Rounded, so that candidates which did the same are equal whatever the order in which they were summed.
-    ratio = np.round(mean / np.sqrt(np.where(alike, 1.0, spread)), 12)
-    return np.where(alike, np.sign(mean) * _BEYOND, ratio)
+    centre = daily.mean(axis=0)
+    parts = np.array_split(daily - centre, blocks)  # centred, or the squares would hide small deviations
+    sums = np.array([part.sum(axis=0) for part in parts])
+    squares = np.array([(part**2).sum(axis=0) for part in parts])
+    sizes = np.array([len(part) for part in parts], dtype=np.float64)
+    scale = np.sqrt(squares.sum(axis=0) / len(daily))
+
+    def measure(halves: Floats) -> Floats:
+        count = (halves @ sizes)[:, None]
+        shift = halves @ sums / count
+        spread = np.maximum(halves @ squares - count * shift**2, 0.0) / (count - 1)
+        mean = centre + shift
+        mean = np.where(np.abs(mean) <= 1e-12 * np.maximum(np.abs(centre), scale), 0.0, mean)
+        alike = spread <= (1e-7 * scale) ** 2
+        ratio = np.round(mean / np.sqrt(np.where(alike, 1.0, spread)), _DIGITS)
+        return np.where(alike, np.sign(mean) * _BEYOND, ratio)
+
+    return measure
 
 
 def _line(x: Floats, y: Floats) -> tuple[float | None, float | None]:

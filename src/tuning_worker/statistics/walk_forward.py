@@ -3,6 +3,8 @@
 For each validation fold in turn the candidate is chosen that did best on all days before it, and what it earned in the
 fold is counted: Pardo 2008, "The Evaluation and Optimization of Trading Strategies", 2nd ed., chapter 11. The
 candidates were proposed by what they did on the tune days alone: no fold had a say in what there was to choose from.
+The days just before a fold are purged: they have no say in what is chosen for it (López de Prado 2018, "Advances in
+Financial Machine Learning", chapter 7).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import date
 
     import numpy.typing as npt
 
@@ -61,24 +64,33 @@ class WalkForward:
 
 
 def walk_forward(
-    candidates: Sequence[int], tune: Floats, folds: Sequence[Floats], score: Callable[[Floats], Floats]
+    candidates: Sequence[int],
+    days: Sequence[date],
+    daily: Floats,
+    folds: Sequence[Sequence[date]],
+    purge: int,
+    score: Callable[[Floats], Floats],
 ) -> WalkForward | None:
     """Choose before each fold, and earn in it.
 
     Args:
         candidates: the g of each column.
-        tune: (days, candidates), profit and loss.
-        folds: each (days, candidates), in the order of time.
+        days: those that were tuned on, then those of all folds; ascending.
+        daily: (days, candidates), profit and loss.
+        folds: the days of each, in the order of time.
+        purge: days of the calendar before a fold that what is chosen for it is not chosen by.
         score: of (days, candidates) what each candidate (candidates,) is chosen by, the highest first; NaN is lowest,
             and of equals the first one is chosen.
 
     Returns:
         None where there is no fold or no choice.
     """
-    if not folds or tune.shape[1] < 2:  # noqa: PLR2004 - one is not a choice
+    if not folds or len(candidates) < 2:  # noqa: PLR2004 - one is not a choice
         return None
-    before, steps = tune, []
-    for fold in folds:
+    steps = []
+    for dates in folds:
+        before = daily[[(dates[0] - day).days > purge for day in days]]
+        fold = daily[[day in dates for day in days]]
         scores = score(before)
         chosen = int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))
         earned = fold.sum(axis=0)
@@ -94,7 +106,7 @@ def walk_forward(
                 beaten=float(beaten),
             )
         )
-        before = np.concatenate([before, fold])
-    earned_in_all, days = sum(step.earned for step in steps), sum(step.days for step in steps)
+    earned_in_all = sum(step.earned for step in steps)
     expected = sum(step.a_day_before * step.days for step in steps)
-    return WalkForward(earned_in_all, days, earned_in_all / expected if expected > 0 else None, tuple(steps))
+    efficiency = earned_in_all / expected if expected > 0 else None
+    return WalkForward(earned_in_all, sum(step.days for step in steps), efficiency, tuple(steps))

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def evaluating(session: RecordedSession, objective: ObjectiveSpec) -> Iterator[Callable[[Trial], Evaluation]]:
-    """Yield what evaluates an iteration again, with the seed and the identity that it had.
+def evaluating(
+    session: RecordedSession, objective: ObjectiveSpec, *, to_the_end: bool = False
+) -> Iterator[Callable[[Trial], Evaluation]]:
+    """Yield what evaluates an iteration again, with the seed and the identity that it had, and its bars or none.
 
     What the objective prints goes to stderr: stdout is the answer's.
     """
@@ -36,7 +38,7 @@ def evaluating(session: RecordedSession, objective: ObjectiveSpec) -> Iterator[C
             def evaluate(trial: Trial) -> Evaluation:
                 seed = int(session.fields["seed"])
                 identity = Identity(session.session_id, trial.worker_id, trial.iteration, trial.g, seed)
-                return evaluator.evaluate(trial.params, identity)
+                return evaluator.evaluate(trial.params, identity, () if to_the_end else trial.bars)
 
             yield evaluate
     finally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.clock import utc_now
 from orchestrator.errors import StateError
 from tuning_worker.holdout import Holdout, held_out_days, look, read_holdout
-from tuning_worker.recorded import RecordedSession, Trial, point, read_session
+from tuning_worker.recorded import RecordedSession, Trial, read_session
 from tuning_worker.verbs.evaluating import evaluating
 from tuning_worker.verbs.opening import add_session, answer, opened_store
 
@@ -33,12 +33,12 @@ def run(options: argparse.Namespace) -> int:
     with opened_store() as store:
         session = read_session(store, options.session)
         split = held_out_days(session)
-        best = session.ranked()[: options.top]
+        best = session.ranked_points[: options.top]
         if not best:
             raise StateError(f"session {session.session_id} has no best: no iteration has a value")
         before = read_holdout(store, session)
         objective = session.config.objective.model_copy(update={"split": split.held_out()})
-        with evaluating(session, objective) as evaluate:
+        with evaluating(session, objective, to_the_end=True) as evaluate:
             after = look(store, session, best, evaluate, utc_now)
     return answer(_document(session, best, before, after))
 
@@ -49,12 +49,13 @@ def _document(session: RecordedSession, best: Sequence[Trial], before: Holdout, 
         "session_id": session.session_id,
         "metric": session.metric,
         "direction": session.direction,
+        "objectives": dict(session.objectives),
         "tune_days": [day.isoformat() for day in session.split.tune],
         "holdout_days": [day.isoformat() for day in session.split.holdout],
         "looked": after.looks > before.looks,
         "looks": after.looks,
+        "points": len(after.results),
         "all_looks": after.all_looks,
-        "results": [
-            {**after.results[point(trial.params)], "tuned_daily": trial.daily and dict(trial.daily)} for trial in best
-        ],
+        "all_points": after.all_points,
+        "results": [{**after.results[trial.point], "tuned_daily": trial.daily and dict(trial.daily)} for trial in best],
     }

@@ -1,34 +1,35 @@
-"""`tuning-worker judge`: how far a session's best can be trusted."""
+"""`tuning-worker judge`: how far a session's best can be trusted; `orch judge` feeds it."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from tuning_worker.judging import judge
-from tuning_worker.recorded import read_session
-from tuning_worker.verbs.opening import add_session, answer, opened_store
+from tuning_worker.recorded import read_lines
+from tuning_worker.verbs.opening import answer
 
 if TYPE_CHECKING:
     import argparse
 
-ABOUT = "Tell how far a session's best can be trusted; the answer is JSON."
+ABOUT = "Tell how far the best of a session, which `orch judge` gives on stdin, can be trusted; the answer is JSON."
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    add_session(parser)
+def add_arguments(_: argparse.ArgumentParser) -> None:
+    """Declare the options: there are none."""
 
 
-def run(options: argparse.Namespace) -> int:
+def run(_: argparse.Namespace) -> int:
     """Write the judgement; return the exit code."""
-    with opened_store() as store:
-        session = read_session(store, options.session)
-    best = next(iter(session.ranked()), None)
+    session = read_lines(sys.stdin)
+    session.config  # noqa: B018 - a session that records nothing is an error here, and a remark in a report
+    best = session.best
     return answer(
         {
             "session_id": session.session_id,
             "metric": session.metric,
             "direction": session.direction,
+            "objectives": dict(session.objectives),
             "best": best
             and {"g": best.g, "worker_id": best.worker_id, "iteration": best.iteration, "value": best.value},
             **judge(session).as_json(),

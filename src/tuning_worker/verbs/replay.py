@@ -40,11 +40,9 @@ def run(options: argparse.Namespace) -> int:
     with opened_store() as store:
         session = read_session(store, options.session)
         trial = _find(session, options.iteration, options.worker)
-        place = store.keys.iteration(session.fields["mode"], session.session_id, trial.worker_id, trial.iteration)
-        host, others = store.read("HMGET", place, "host", "versions")
         with evaluating(session, session.config.objective) as evaluate:
             outcome = evaluate(trial)
-    return answer(_document(session, trial, outcome, options.tolerance, _differences(session, host, others)))
+    return answer(_document(session, trial, outcome, options.tolerance, _differences(session, trial)))
 
 
 def _tolerance(text: str) -> float:
@@ -65,10 +63,10 @@ def _find(session: RecordedSession, iteration: int, worker: str | None) -> Trial
     return found[0]
 
 
-def _differences(session: RecordedSession, host: str | None, others: str | None) -> list[dict[str, str]]:
+def _differences(session: RecordedSession, trial: Trial) -> list[dict[str, str]]:
     """Return what is not as it was when the iteration was recorded, besides its data, which must be the same."""
     kept = json.loads(session.fields.get("reproduction") or "{}").get("versions", {})
-    then = {**kept, **json.loads(others or "{}"), "host": host or ""}
+    then = {**kept, **json.loads(trial.others.get("versions") or "{}"), "host": trial.others.get("host") or ""}
     now = {**versions(), "host": socket.gethostname()}
     return [
         {"name": name, "recorded": then.get(name, ""), "here": now.get(name, "")}

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from orchestrator.clock import iso
-from orchestrator.domain.job import Status, to_hash
+from orchestrator.domain.job import to_hash
 from orchestrator.store.calls.call import Call, checked_by_job, dumps, script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from orchestrator.domain.iteration import IterationStatus
     from orchestrator.store.keys import Keys
 
 
@@ -41,9 +42,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The iteration may be evaluated, with these parameters (JSON): the given ones, or those stored before a crash."""
+    """The iteration may be evaluated: with what was given, or what was stored before a crash.
+
+    Attributes:
+        params: JSON.
+        bars: JSON, as they were given; empty where none were.
+    """
 
     params: str
+    bars: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,7 @@ def begin(
     point: str,
     fields: Mapping[str, object],
     max_failures: int | None = None,
+    bars: str = "",
 ) -> Call[Beginning]:
     """Store an iteration's parameters before they are evaluated, and claim their `point` unless that is empty.
 
@@ -85,6 +93,7 @@ def begin(
         point: the text by which it is claimed, or nothing.
         fields: of the record.
         max_failures: how many FAILED iterations the session may have.
+        bars: what its running value must reach to go on (JSON), or nothing.
 
     Raises (when read):
         FencedError: another attempt runs, or none.
@@ -93,8 +102,8 @@ def begin(
 
     def read(rest: list[Any]) -> Beginning:
         match rest:
-            case ["stored", stored]:
-                return Begun(stored)
+            case ["stored", stored, known_bars]:
+                return Begun(stored, known_bars)
             case ["taken", g]:
                 return Taken(int(g))
             case ["recorded"]:
@@ -102,7 +111,7 @@ def begin(
             case ["enough", failures]:
                 return Enough(int(failures))
             case _:
-                return Begun(given)
+                return Begun(given, bars)
 
     return Call(
         script("begin"),
@@ -122,6 +131,7 @@ def begin(
             dumps(to_hash(fields)),
             dumps(to_hash({f"params_{name}": value for name, value in params.items()})),
             str(max_failures or ""),
+            bars,
         ),
         checked_by_job(read, place.job_id, whole=True),
     )
@@ -132,13 +142,12 @@ class Record:
     """What is recorded of an iteration.
 
     Attributes:
-        status: SUCCESS or FAILED.
-        value: the objective's; None where FAILED.
+        value: the objective's; None where it is no SUCCESS.
         fields: the fields of its hash.
         result: what the session's result stream shows of it, and what `best` keeps.
     """
 
-    status: Status
+    status: IterationStatus
     value: float | None
     direction: str
     fields: Mapping[str, object]

@@ -8,7 +8,7 @@ if job[1] ~= ARGV[1] or job[2] ~= 'RUNNING' then
   return {'fenced', job[1] or ''}
 end
 local known = redis.call('HGET', KEYS[3], 'status')
-if known == 'SUCCESS' or known == 'FAILED' then
+if known and known ~= 'RUNNING' then
   return {'recorded'}
 end
 
@@ -28,6 +28,10 @@ if status == 'FAILED' then
   redis.call('HSET', KEYS[7], KEYS[3], entry) -- where a retry finds it, and the result that does not count any more
   redis.call('HINCRBY', KEYS[2], 'failed', 1)
   redis.call('HINCRBY', KEYS[1], 'failed_iterations', 1)
+  return {'done'}
+end
+if status == 'PRUNED' then
+  redis.call('HINCRBY', KEYS[1], 'pruned_iterations', 1)
   return {'done'}
 end
 

@@ -96,6 +96,11 @@ def header_problems(path: Path) -> list[str]:
     return [f"{path}: {'; '.join(found)}; it has {', '.join(names)}"]
 
 
+def columns_of(levels: int) -> tuple[str, ...]:
+    """Return the names of the columns of prices and sizes in a file of so many levels, in the order of `cells`."""
+    return SIDES if levels == 1 else tuple(name for names in _LEVELS[:levels] for name in names)
+
+
 def levels_of(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Return the names of each level's columns, whether all of them are there or not."""
     if "bid" in names:

@@ -5,6 +5,9 @@ An event is `ev` (its kind in the low 8 bits, flags above), `exch_ts`, `local_ts
 reached the trader; of these, depth events set a price level (0 removes it), snapshots too, clears remove what is at
 least as good as a price, and BBO events say what the best one is. A level that the other side has crossed is gone. A
 quote is what stands after the last event of a moment, where that changed it.
+
+An initial snapshot (`create_last_snapshot`) has times of 0 and prices that are ticks times the tick size, such as
+98.10000000000001: it is a book to begin with, no quote, and prices are the same where 12 digits are.
 """
 
 from __future__ import annotations
@@ -23,11 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from tuning_worker.market.data import Floats
+
 DEPTH, CLEAR, SNAPSHOT, BBO = 1, 3, 4, 5
+_ORDERS: Final = range(10, 14)
 LOCAL, BUY, SELL = 1 << 30, 1 << 29, 1 << 28
 _FIELDS: Final = ("ev", "exch_ts", "local_ts", "px", "qty")
 _KIND: Final = 0xFF
 _SLACK: Final = 1000
+_DIGITS: Final = 12
+_PORTION: Final = 100_000
 _NOTHING: Final = (math.nan, math.nan)
 
 _Event: TypeAlias = tuple[int, int, int, float, float]
@@ -40,9 +48,9 @@ def read(paths: Sequence[Path]) -> Recorded:
         paths: files of one market in the order of time; the book of one goes on in the next.
 
     Raises:
-        MarketDataError: a file cannot be read, is no such file, or has no event that reached a trader.
+        MarketDataError: a file cannot be read, is no such file, goes back in time or has nothing that reached a trader.
     """
-    found = list(_quotes(event for path in paths for event in _events(path)))
+    found = list(_quotes(_all_events(paths)))
     times = np.array([[local, exchange] for local, exchange, *_ in found], dtype=np.int64).reshape(-1, 2)
     cells = np.array([cells for *_, cells in found], dtype=np.float64).reshape(-1, 4)
     return Recorded(times[:, 0], times[:, 1], np.ascontiguousarray(cells.T))
@@ -93,13 +101,13 @@ def _quotes(events: Iterator[_Event]) -> Iterator[tuple[int, int, tuple[float, f
     for ev, exchange, local, price, quantity in events:
         if moment is not None and local != moment[0]:
             quote = _best(bids, asks)
-            if quote != last:
+            if quote != last and moment[0] > 0:
                 last = quote
                 yield (*moment, quote)
             moment = None
         _apply(bids, asks, ev, price, quantity)
         moment = (local, max(exchange, moment[1]) if moment else exchange)
-    if moment is not None and (quote := _best(bids, asks)) != last:
+    if moment is not None and moment[0] > 0 and (quote := _best(bids, asks)) != last:
         yield (*moment, quote)
 
 
@@ -127,17 +135,50 @@ def _apply(bids: _Side, asks: _Side, ev: int, price: float, quantity: float) -> 
             other.clear(price)  # nobody leaves an order where it would have been filled
 
 
+def _all_events(paths: Sequence[Path]) -> Iterator[_Event]:
+    """Yield the events of all files that reached a trader, whose local times must not go back."""
+    latest, whose = 0, -1
+    for place, path in enumerate(paths):
+        for event in _events(path):
+            if event[2] < latest:
+                late = f"{path}: an event with local_ts {event[2]} comes after one with {latest}"
+                if place == whose:
+                    raise MarketDataError(f"{late}; hftbacktest's correct_event_order puts them in order")
+                raise MarketDataError(f"{late} of {paths[whose]}, which is named before it: name the oldest first")
+            latest, whose = event[2], place
+            yield event
+
+
 def _events(path: Path) -> Iterator[_Event]:
     """Yield ev, exch_ts, local_ts, px, qty of the events that reached a trader."""
     data = _array(path)
+    if data.ndim == 2:  # noqa: PLR2004 - rows and columns
+        raise MarketDataError(
+            f"{path}: it is of version 1 of hftbacktest, rows of plain numbers: make it one of version 2 with "
+            "hftbacktest.data.utils.migration2.convert"
+        )
     if not data.dtype.names or any(name not in data.dtype.names for name in _FIELDS):
         raise MarketDataError(f"{path}: it is no event file of hftbacktest: it lacks the fields {', '.join(_FIELDS)}")
-    data = data[(data["ev"] & LOCAL) != 0]
-    if len(data) == 0:
+    kinds: set[int] = set()
+    for begin in range(0, len(data), _PORTION):
+        part = data[begin : begin + _PORTION]
+        part = part[(part["ev"] & LOCAL) != 0]
+        kinds.update(np.unique(part["ev"] & _KIND).tolist())
+        columns = [part[name].tolist() if name != "px" else _rounded(part[name]).tolist() for name in _FIELDS]
+        yield from zip(*columns, strict=True)
+    if not kinds:
         raise MarketDataError(f"{path}: no event in it has the flag LOCAL_EVENT, so none of them reached a trader")
-    for begin in range(0, len(data), 100_000):
-        part = data[begin : begin + 100_000]
-        yield from zip(*(part[name].tolist() for name in _FIELDS), strict=True)
+    if not kinds & {DEPTH, SNAPSHOT, BBO}:
+        what = "single orders (level 3)" if kinds & {*_ORDERS} else "trades"
+        raise MarketDataError(f"{path}: it has events of {what} only; quotes are made of depth events (level 2)")
+
+
+def _rounded(prices: Floats) -> Floats:
+    """Return prices that are one and the same number where they are one and the same price."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 and NaN, of a clear, stay what they are
+        unit = 10.0 ** (_DIGITS - 1 - np.floor(np.log10(np.abs(prices))))
+        rounded: Floats = np.round(prices * unit) / unit
+    return np.where(np.isfinite(rounded), rounded, prices)
 
 
 def _array(path: Path) -> np.ndarray[tuple[int], np.dtype[np.void]]:

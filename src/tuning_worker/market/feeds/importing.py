@@ -17,7 +17,7 @@ ABOUT = "Make a feed's file of quotes in another format."
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     formats = parser.add_subparsers(dest="format", required=True, metavar="FORMAT")
-    tardis = formats.add_parser("tardis", help="quotes or book_ticker files of Tardis (.csv, .csv.gz)")
+    tardis = formats.add_parser("tardis", help="quotes, book_ticker or book_snapshot files of Tardis (.csv, .csv.gz)")
     tardis.add_argument("--symbol", help="which one, where the files have several")
     hftbacktest = formats.add_parser("hftbacktest", help="event files of hftbacktest (.npz), in the order of time")
     for each in (tardis, hftbacktest):
@@ -46,5 +46,5 @@ def run(options: argparse.Namespace) -> int:
     names = ", ".join(file.name for file in options.files)
     write_feed(options.output, quotes, origin=f"imported from {options.format}: {names}"[:1000])
     said = f"; {done}" if str(done) else ""
-    sys.stdout.write(f"{options.output}: {len(quotes.local)} quotes{said}\n")
+    sys.stdout.write(f"{options.output}: {len(quotes.local)} quote{'s' if len(quotes.local) > 1 else ''}{said}\n")
     return 0

@@ -67,7 +67,13 @@ def _report(
         name: {
             "days": [asdict(day) for day in days(each)],
             "gaps": [
-                {"row": gap.row, "since": _iso(gap.since_ns), "seconds": gap.seconds} for gap in longest_gaps(each)
+                {
+                    "row": gap.row,
+                    "since": _iso(gap.since_ns),
+                    "seconds": gap.seconds,
+                    "seg_changes": gap.is_between_segments,
+                }
+                for gap in longest_gaps(each)
             ],
         }
         for name, each in series.items()
@@ -93,11 +99,13 @@ def _feed(path: Path) -> tuple[int, dict[str, str], list[Finding], dict[str, Ser
     if any(each.column in feed.times for each in found):
         return feed.rows, feed.units, found, {}
     local, *rest = [feed.nanoseconds(name) for name in feed.times]
-    return feed.rows, feed.units, found, {"quotes": Series(local, rest[0] if rest else None, feed.cells[:4])}
+    return feed.rows, feed.units, found, {"quotes": Series(local, rest[0] if rest else None, feed.cells[:4], feed.seg)}
 
 
 def _rows(path: Path) -> tuple[int, dict[str, str], list[Finding], dict[str, Series]]:
-    from tuning_worker.market.data import MS_NS  # noqa: PLC0415 - NumPy is slow to import
+    import numpy as np  # noqa: PLC0415 - slow to import
+
+    from tuning_worker.market.data import MS_NS  # noqa: PLC0415
     from tuning_worker.market.feeds.quality import Series  # noqa: PLC0415
     from tuning_worker.market.rows import make_market, problems  # noqa: PLC0415
     from tuning_worker.market.source import read_table  # noqa: PLC0415
@@ -113,7 +121,9 @@ def _rows(path: Path) -> tuple[int, dict[str, str], list[Finding], dict[str, Ser
     names = ("a", "b", "fx") if market.has_rate else ("a", "b")
     local = columns["ts"] * MS_NS
     cells = {name: market.cells[:, each :: len(names)] for each, name in enumerate(names)}
-    return rows, {"ts": "ms"}, found, {name: Series(local, None, each) for name, each in cells.items()}
+    if "fx" in cells:
+        cells["fx"] = np.concatenate([cells["fx"][:2], np.full((2, rows), np.inf)])  # a rate has no sizes
+    return rows, {"ts": "ms"}, found, {name: Series(local, None, each, columns["seg"]) for name, each in cells.items()}
 
 
 # --- the table -------------------------------------------------------------------------------------------------------
@@ -144,7 +154,9 @@ def _text(report: Mapping[str, Any]) -> str:
     for name, feed in report["feeds"].items():
         lines += ["", f"  {name}", *(f"  {line}" for line in _aligned(feed["days"]))]
         lines += [
-            f"  no quote for {gap['seconds']:,.3f} s from {gap['since']}, to row {gap['row']}" for gap in feed["gaps"]
+            f"  no quote for {gap['seconds']:,.3f} s from {gap['since']}, to row {gap['row']}"
+            + (", where seg changes" if gap["seg_changes"] else "")
+            for gap in feed["gaps"]
         ]
     if report["feeds"] and not report["problems"]:
         lines += ["", "  can be traded on"]

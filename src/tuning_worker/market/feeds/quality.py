@@ -28,11 +28,13 @@ class Series:
         local: UTC nanoseconds, not decreasing.
         exchange: the same, or None where there is one time only.
         cells: (4, n) bid, ask, bid size, ask size; infinite where sizes are not known.
+        seg: as in the file, or None.
     """
 
     local: Integers
     exchange: Integers | None
     cells: Floats
+    seg: Integers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,12 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A time without a quote: before a row (from 1), since when (UTC nanoseconds), how long."""
+    """A time without a quote: before a row (from 1), since when (UTC nanoseconds), how long, between two segments?"""
 
     row: int
     since_ns: int
     seconds: float
+    is_between_segments: bool
 
 
 def days(series: Series) -> tuple[Day, ...]:
@@ -125,7 +128,12 @@ def longest_gaps(series: Series) -> tuple[Gap, ...]:
     """Return the longest times without a quote, the longest first."""
     gaps = np.diff(series.local)
     rows = np.argsort(-gaps, kind="stable")[:LONGEST]
-    return tuple(Gap(int(row) + 2, int(series.local[row]), float(gaps[row]) / 1e9) for row in rows if gaps[row] > 0)
+    seg = np.zeros(len(series.local)) if series.seg is None else series.seg
+    return tuple(
+        Gap(row + 2, int(series.local[row]), float(gaps[row]) / 1e9, bool(seg[row] != seg[row + 1]))
+        for row in rows.tolist()
+        if gaps[row] > 0
+    )
 
 
 def _count(of: npt.NDArray[np.bool_]) -> int:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.errors import UsageError
-from tuning_worker.market.feeds.files import SIDES
+from tuning_worker.market.data import CELLS
+from tuning_worker.market.feeds.files import columns_of
 from tuning_worker.market.source import MarketDataError
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Recorded:
-    """Quotes as they were recorded: times in any one unit, best prices and sizes, NaN where there are none."""
+    """Quotes as they were recorded: times in any one unit; prices and sizes, NaN where there are none.
+
+    `cells` is (4·levels, n) in the order of a `Market`'s: bid, ask, bid size, ask size of each level.
+    """
 
     local: Integers
     exchange: Integers
@@ -35,7 +39,7 @@ class Cleaning:
 
     Attributes:
         dropped: before the first whole quote.
-        muted: of which a side was missing, without a size, or crossed the other: they have the prices of the row
+        muted: of which a best price was missing, without a size, or crossed the other: they have the prices of the row
             before and sizes of 0, as nothing can be traded on them, and what was quoted before is gone.
         moved: that were not in the order of their local times.
         raised: whose exchange time was before one that had been seen: they have the latest instead.
@@ -62,13 +66,16 @@ def clean(quotes: Recorded) -> tuple[Recorded, Cleaning]:
     local, seen, cells = quotes.local[order], quotes.exchange[order], quotes.cells[:, order]
     exchange = np.maximum.accumulate(seen) if len(seen) else seen
     with np.errstate(invalid="ignore"):  # NaN compares as false, which is what is wanted
-        good = np.isfinite(cells).all(axis=0) & (cells[:2] > 0).all(axis=0) & (cells[2:] >= 0).all(axis=0)
-        good &= cells[0] <= cells[1]
+        best = cells[:CELLS]
+        good = np.isfinite(best).all(axis=0) & (best[:2] > 0).all(axis=0) & (best[2:] >= 0).all(axis=0)
+        good &= best[0] <= best[1]
     last = np.maximum.accumulate(np.where(good, np.arange(len(good)), -1)) if len(good) else np.arange(0)
     kept = last >= 0
     muted = kept & ~good
     cells = np.ascontiguousarray(cells[:, np.maximum(last, 0)])
-    cells[2:, muted] = 0.0
+    _end_levels(cells)
+    for size in range(2, len(cells), CELLS):
+        cells[size : size + 2, muted] = 0.0
     done = Cleaning(
         dropped=int(np.count_nonzero(~kept)),
         muted=int(np.count_nonzero(muted)),
@@ -76,6 +83,20 @@ def clean(quotes: Recorded) -> tuple[Recorded, Cleaning]:
         raised=int(np.count_nonzero(exchange != seen)),
     )
     return Recorded(local[kept], exchange[kept], cells[:, kept]), done
+
+
+def _end_levels(cells: Floats) -> None:
+    """Have each side end at its first level that is not there or is no worse than the one above: 0 from there on."""
+    for row in range(CELLS, len(cells)):
+        side = row % CELLS
+        if side > 1:
+            cells[row][cells[row - 2] == 0] = 0.0
+            continue
+        above, price, size = cells[row - CELLS], cells[row], cells[row + 2]
+        with np.errstate(invalid="ignore"):
+            there = (above > 0) & (price > 0) & (size >= 0) & np.isfinite(price) & np.isfinite(size)
+            there &= (price < above) if side == 0 else (price > above)
+        price[~there] = 0.0
 
 
 def write_feed(path: Path, quotes: Recorded, *, origin: str) -> None:
@@ -98,7 +119,7 @@ def write_feed(path: Path, quotes: Recorded, *, origin: str) -> None:
     if len(quotes.local) == 0:
         raise MarketDataError(f"{origin}: there is no quote with both sides in it")
     columns: Mapping[str, Integers | Floats] = {"local_ts": quotes.local, "exchange_ts": quotes.exchange} | dict(
-        zip(SIDES, quotes.cells, strict=True)
+        zip(columns_of(len(quotes.cells) // CELLS), quotes.cells, strict=True)
     )
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
     unfinished: Path | None = None

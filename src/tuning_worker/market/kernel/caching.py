@@ -3,7 +3,8 @@
 numba's own cache notices no change of a function that is called from another file, so the folder is named after all
 that the code depends on: the source of this package and of what it imports numbers from, Python and numba. Several
 processes may use it at once: numba replaces files whole, and `one_at_a_time` keeps workers that start together from
-compiling the same thing side by side.
+compiling the same thing side by side. That saves work and is needed for nothing else, so nobody waits for ever for one
+that was stopped, or starves, in the middle of it.
 
 Where the folder cannot be used, or not written to any more, each process compiles for itself, and says so.
 """
@@ -16,7 +17,9 @@ import os
 import pickle
 import sys
 import tempfile
+import time
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
+PATIENCE = timedelta(minutes=1)
+"""For another process that compiles; it takes a quarter of that on a slow core."""
+_LOOK_S = 0.02
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
@@ -122,7 +128,10 @@ def say(reason: str) -> None:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Hold the folder's lock, so that of several processes one compiles and the others find it done."""
+    """Hold the folder's lock, so that of several processes one compiles and the others find it done.
+
+    Who has waited for `PATIENCE` goes ahead without it.
+    """
     if FOLDER is None:
         say("it cannot be written to")
         yield
@@ -133,5 +142,15 @@ def one_at_a_time() -> Iterator[None]:
         yield
         return
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        until = time.monotonic() + PATIENCE.total_seconds()
+        while not _lock(lock.fileno()) and time.monotonic() < until:
+            time.sleep(_LOOK_S)
         yield
+
+
+def _lock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

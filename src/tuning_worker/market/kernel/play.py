@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tuning_worker.market.data import ASK, BID, DAY_NS, MORE, RATE, A, B
+from tuning_worker.market.data import ASK, BID, DAY_NS, GOES_ON, MORE, RATE, A, B
 from tuning_worker.market.kernel.caching import compiled, contracted, entrance
 from tuning_worker.market.kernel.decisions import decide, wish
 from tuning_worker.market.kernel.inventory import arrive, consider
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @entrance
 def play(tape: Tape, stretches: Integers, rules: Any, account: Any, daily: Floats) -> None:
-    """Live through all moments, stretch by stretch, and end."""
+    """Live through all moments, stretch by stretch; what is to come may be played later."""
     for stretch in range(len(stretches)):
         i, last = stretches[stretch, 0], stretches[stretch, 1]
         begin_stretch(tape, rules, account, i, stretches[stretch, 2])
@@ -37,13 +37,20 @@ def play(tape: Tape, stretches: Integers, rules: Any, account: Any, daily: Float
                     step(tape, rules, account, i - 1)
                 if not account.busy:
                     i = skim(tape, rules, account, i, last)
-    expire(tape, rules, account, tape.local[stretches[-1, 1] - 1])
+
+
+@entrance
+def end(tape: Tape, rules: Any, account: Any, daily: Floats, last: int) -> None:
+    """Drop what is under way, and book the day, as nothing is played after event `last`."""
+    expire(tape, rules, account, tape.local[last])
     daily[account.day] = account.pnl - account.day_start
 
 
 @compiled
 def begin_stretch(tape: Tape, rules: Any, account: Any, first: int, skipped: int) -> None:
     """Drop what is under way and forget what was used; after days left out, forget the rate too."""
+    if skipped == GOES_ON:
+        return
     tape.used[:] = 0.0
     account.taken[:] = 0.0
     expire(tape, rules, account, tape.local[first])
