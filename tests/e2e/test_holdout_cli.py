@@ -69,9 +69,9 @@ PARTS = {
 PRICES = ("bid_a", "ask_a", "bid_b", "ask_b")
 
 
-def market() -> dict[str, list[Any]]:
+def market(seed: int = 9) -> dict[str, list[Any]]:
     """Sixteen days of made-up quotes, one each ten minutes."""
-    columns: dict[str, list[Any]] = dict(synth.synthesize(9, 16 * 144))
+    columns: dict[str, list[Any]] = dict(synth.synthesize(seed, 16 * 144))
     columns["ts"] = [FIRST + row * TEN_MINUTES for row in range(len(columns["ts"]))]
     return columns
 
@@ -257,25 +257,29 @@ def test_what_is_only_read_needs_the_records_alone(finished: Cli, tmp_path: Path
 
 
 def test_a_look_is_recorded_once_counted_and_the_next_one_warned_of(finished: Cli) -> None:
-    first = finished("holdout", "split", "-o", "json")
+    synth.write(finished.cwd / "unseen.parquet", market(seed=10), seed=10)  # no other test looks at these
+    finished.write("unseen.yaml", TUNING.replace("HOLDOUT", ", ".join(HOLDOUT)).replace("quotes", "unseen"))
+    overrides = ("--session-id", "unseen", "--set", "base_output_csv=out/unseen", "--set", "config_path=unseen.yaml")
+    assert finished("run", "session.yaml", *overrides, "-o", "quiet").code == 0
+    first = finished("holdout", "unseen", "-o", "json")
     assert (first.code, first.err) == (0, "")
     assert (first.json["looks"], first.json["all_looks"], first.json["looked"]) == (1, 1, True)
     (result,) = first.json["results"]
     assert result["worker_id"].startswith("worker-")
     assert list(result["daily"]) == list(HOLDOUT) == first.json["holdout_days"]
     assert sum(result["daily"].values()) == pytest.approx(result["value"], abs=1e-6)
-    assert result["tuned_value"] == finished("best", "split", "-o", "json").json["value"]
+    assert result["tuned_value"] == finished("best", "unseen", "-o", "json").json["value"]
 
-    again = finished("holdout", "split", "-o", "json")
+    again = finished("holdout", "unseen", "-o", "json")
     assert again.json == {**first.json, "looked": False}
     assert again.err == "orch: shown as it was recorded; 1 look at these days so far, with 1 point scored\n"
 
-    more = finished("holdout", "split", "--top", "2", "-o", "json")
+    more = finished("holdout", "unseen", "--top", "2", "-o", "json")
     assert more.json["looks"] == 2
     assert more.json["results"][0] == result
     assert more.json["results"][1]["look"] == 2
     assert more.err.startswith("orch: warning: 2 looks at these days so far, with 2 points scored:")
-    assert "TUNED net_pnl" in finished("holdout", "split", "--top", "2").out
+    assert "TUNED net_pnl" in finished("holdout", "unseen", "--top", "2").out
 
 
 def test_looks_of_another_session_count_too_where_it_shares_a_day(finished: Cli) -> None:
