@@ -34,7 +34,7 @@ from orchestrator.domain.session import SessionSpec
 from orchestrator.settings import DEFINITIONS, LASTING
 from orchestrator.store.keys import Keys
 from tuning_worker import __main__ as worker
-from tuning_worker.evaluation import Evaluation
+from tuning_worker.days import EvaluationSpec
 from tuning_worker.market import metrics
 from tuning_worker.market.dataset import FeedsSpec
 from tuning_worker.market.feeds.quality import Day
@@ -326,7 +326,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "arbitrage venue": partial(_objective_fields, VenueSpec),
     "arbitrage transfers": partial(_objective_fields, TransfersSpec),
     "arbitrage feeds": partial(_objective_fields, FeedsSpec),
-    "evaluation": partial(_objective_fields, Evaluation),
+    "evaluation": partial(_objective_fields, EvaluationSpec),
     "validation metrics": validation_metrics,
     "pruner": partial(_objective_fields, Pruner),
     "days of quotes": quote_days,

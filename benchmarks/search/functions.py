@@ -18,7 +18,7 @@ from tuning_worker.config import load_tuning_config
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tuning_worker.space import SearchSpace
+    from tuning_worker.space.search_space import SearchSpace
 
 ROOT = Path(__file__).resolve().parents[2]
 BASELINE = ROOT / "configs/d23_tuning/advanced_baseline.yaml"

@@ -14,15 +14,15 @@ import optuna
 from functions import problem
 from simulate import simulate_async, simulate_batch
 
-from tuning_worker.dimensions import CategoricalDimension, FloatDimension
 from tuning_worker.optimizers import bayesian, make_optimizer, studies, tpe
+from tuning_worker.space.dimensions import CategoricalDimension, FloatDimension
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from functions import Problem
 
-    from tuning_worker.space import SearchSpace
+    from tuning_worker.space.search_space import SearchSpace
 
 MEAN_SECONDS = 0.2  # of an evaluation where processes are real: many times what an ask takes
 Values = list[float | None]

@@ -11,13 +11,13 @@ import math
 from typing import TYPE_CHECKING
 
 from tuning_worker.optimizers import Result, suggest_in_round, unused_point
-from tuning_worker.optimizers.draws import draw
+from tuning_worker.space.draws import draw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tuning_worker.optimizers import Optimizer
-    from tuning_worker.space import Params, Point, SearchSpace
+    from tuning_worker.space.search_space import Params, Point, SearchSpace
 
 _ASKS = 8  # as in the worker
 _BITS = 53

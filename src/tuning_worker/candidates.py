@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from tuning_worker.optimizers import suggest_in_round, unused_point
+from tuning_worker.optimizers import ASKS, suggest_in_round, unused_point
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from tuning_worker.feed import Feed
     from tuning_worker.objectives.protocol import Params
     from tuning_worker.optimizers import Optimizer
-    from tuning_worker.space import SearchSpace
-
-_ASKS: Final = 8
-"""How often a learning optimizer is asked again when its candidate is taken, before an unused one is drawn."""
+    from tuning_worker.space.search_space import SearchSpace
 
 Candidate = tuple["Params", str]
 """Parameters, and the point that is to be claimed for them: nothing where a repetition does not matter."""
@@ -88,7 +85,7 @@ class Candidates:
             yield params, self.space.point_key(params)
             return
         pending = {**self._given, **self.feed.refresh()}
-        for attempt in range(_ASKS):
+        for attempt in range(ASKS):
             params = self.optimizer.suggest(g, self.feed.results, pending, attempt)
             point = self.space.point_key(params)
             if point not in self._reserved and point not in self._earlier:

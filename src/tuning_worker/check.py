@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.domain.documents import decode_document
 from orchestrator.errors import OrchError, Problem, SpecError, UsageError
 from tuning_worker.config import TuningConfig, load_tuning_config
-from tuning_worker.evaluation import SplitError, split_days
+from tuning_worker.days import SplitError, split_days
 from tuning_worker.optimizers import make_optimizer
 from tuning_worker.pruner import PrunerError
-from tuning_worker.reproduction import facts
-from tuning_worker.space_problems import SAMPLES, is_satisfiable
+from tuning_worker.records.reproduction import facts
+from tuning_worker.space.problems import SAMPLES, is_satisfiable
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
 
     from orchestrator.domain.documents import Document
-    from tuning_worker.evaluation import Split
+    from tuning_worker.days import Split
     from tuning_worker.optimizers import Optimizer
 
 ABOUT = "Check a tuning config; the answer is JSON."

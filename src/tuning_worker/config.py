@@ -12,20 +12,20 @@ from orchestrator.domain.complaints import nearest
 from orchestrator.domain.documents import decode_document, parse_document, validate
 from orchestrator.domain.session import MAX_SEED
 from orchestrator.errors import SpecError
-from tuning_worker.constraints import MAX_CONSTRAINTS
-from tuning_worker.dimensions import Dimension  # noqa: TC001 - pydantic reads it at run time
-from tuning_worker.evaluation import Evaluation  # noqa: TC001 - pydantic reads it at run time
+from tuning_worker.days import EvaluationSpec  # noqa: TC001 - pydantic reads it at run time
 from tuning_worker.objectives import OBJECTIVES, spec_class
 from tuning_worker.objectives.protocol import ObjectiveSpec  # noqa: TC001 - pydantic reads it at run time
 from tuning_worker.optimizers import OPTIMIZERS
 from tuning_worker.pruner import Pruner  # noqa: TC001 - pydantic reads it at run time
-from tuning_worker.space_problems import find_problems, make_space
+from tuning_worker.space.constraints import MAX_CONSTRAINTS
+from tuning_worker.space.dimensions import Dimension  # noqa: TC001 - pydantic reads it at run time
+from tuning_worker.space.problems import find_problems, make_space
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from orchestrator.domain.documents import Document
-    from tuning_worker.space import SearchSpace
+    from tuning_worker.space.search_space import SearchSpace
 
 _MAX_GRID_POINTS = 10_000
 _MAX_NAME = 100
@@ -75,7 +75,7 @@ class TuningConfig(BaseModel):
     objective: SerializeAsAny[ObjectiveSpec]
     enqueue: list[dict[str, bool | int | float | str]] = Field(default=[], max_length=_MAX_ENQUEUED)
     on_duplicate: Literal["avoid", "reuse"] = "avoid"
-    evaluation: Evaluation | None = None
+    evaluation: EvaluationSpec | None = None
     pruner: Pruner | None = None
 
     @field_validator("method")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from orchestrator.store.blocking import BlockingStore
     from tuning_worker.objectives.protocol import Params
-    from tuning_worker.space import SearchSpace
+    from tuning_worker.space.search_space import SearchSpace
 
 _GLANCE: Final = timedelta(milliseconds=500)
 """How long a wait for news may keep a worker from hearing that it is to stop."""

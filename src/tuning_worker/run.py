@@ -14,13 +14,13 @@ from orchestrator.store import calls
 from orchestrator.store.calls import Beginning, Begun, Enough, Taken
 from tuning_worker.candidates import Candidates
 from tuning_worker.config import load_tuning_config
-from tuning_worker.csvfile import IterationCsv
-from tuning_worker.evaluator import Evaluator, Identity
+from tuning_worker.evaluation.evaluator import Evaluator, Identity
 from tuning_worker.feed import Feed
 from tuning_worker.optimizers import Optimizer, make_optimizer
 from tuning_worker.optimizers.rounds import round_start
 from tuning_worker.pruner import make_bars, read_bars
-from tuning_worker.records import Records
+from tuning_worker.records.csvfile import IterationCsv
+from tuning_worker.records.records import Records
 
 if TYPE_CHECKING:
     from orchestrator.clock import Clock
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tuning_worker.objectives.protocol import Params
     from tuning_worker.pruner import Bars, Direction, Pruner
     from tuning_worker.share import Share
-    from tuning_worker.space import SearchSpace
+    from tuning_worker.space.search_space import SearchSpace
 
 _BROKEN_AFTER = 5  # failures of one kind at the very start that show the objective to be broken
 _ROOM = timedelta(seconds=1)

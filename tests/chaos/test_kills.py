@@ -99,7 +99,7 @@ class Scene:
             pid = int(entry.name)
             if b"redis.sock" in command or b"valkey" in command:
                 found["store"].append(pid)
-            elif b"evaluation_child" in command:
+            elif b"tuning_worker.evaluation.child" in command:
                 found["evaluator"].append(pid)
             elif b"tuning_worker" in command:
                 found["worker"].append(pid)

@@ -21,9 +21,9 @@ from orchestrator.domain.session import SessionSpec, load_session
 from orchestrator.errors import OrchError
 from orchestrator.executors import EXECUTORS, make_executor
 from tuning_worker.config import TuningConfig, load_tuning_config
-from tuning_worker.csvfile import FIXED
 from tuning_worker.objectives import OBJECTIVES, spec_class
 from tuning_worker.optimizers import OPTIMIZERS
+from tuning_worker.records.csvfile import FIXED
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -33,7 +33,9 @@ SITE = """
 import os, pathlib, signal, sys
 if sys.orig_argv.count("tuning_worker") == 1 and "check" not in sys.orig_argv:
     from orchestrator.store.blocking import BlockingStore
-    from tuning_worker import candidates, csvfile, evaluator, records, rownote
+    from tuning_worker import candidates
+    from tuning_worker.records import csvfile, records, rownote
+    from tuning_worker.evaluation import evaluator
 
     folder, victim = pathlib.Path(os.environ["CRASH_DIR"]), os.environ["CRASH_VICTIM"]
     points = (folder / "points").read_text().splitlines()

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tuning_worker.evaluation_process import ChildEnded, EvaluationProcess
-from tuning_worker.evaluator import Abandoned, Evaluation, Evaluator, Identity
+from tuning_worker.evaluation.evaluator import Abandoned, Evaluation, Evaluator, Identity
+from tuning_worker.evaluation.process import ChildEnded, EvaluationProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -338,7 +338,7 @@ def test_a_crash_says_where(evaluator: Evaluator) -> None:
     assert detail is not None
     assert "orch_nasty.py" in detail
     assert "in objective" in detail
-    assert "evaluation_child" not in detail
+    assert "evaluation/child" not in detail
 
 
 @pytest.mark.parametrize("what", ["loop", "sleep", "gil", "stop"])
@@ -549,8 +549,8 @@ def test_no_process_can_be_started(base: Path, monkeypatch: pytest.MonkeyPatch) 
 WORKER = """
 import json, sys
 from pathlib import Path
-from tuning_worker.evaluation_process import ChildEnded, EvaluationProcess
-from tuning_worker.evaluator import Evaluator, Identity
+from tuning_worker.evaluation.process import ChildEnded, EvaluationProcess
+from tuning_worker.evaluation.evaluator import Evaluator, Identity
 evaluator = Evaluator(json.loads(sys.argv[1]), Path(sys.argv[2]))
 evaluator.evaluate(json.loads(sys.argv[3]), Identity("s", "worker-1", 1, 0, 1))
 """
@@ -589,7 +589,7 @@ def test_nothing_survives_a_worker_that_was_killed(kind: str, base: Path) -> Non
 def test_a_child_that_finds_its_worker_gone_ends_at_once() -> None:
     reader, writer = os.pipe()
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "tuning_worker.evaluation_child", str(reader), str(writer), str(writer), "1"],
+        [sys.executable, "-P", "-m", "tuning_worker.evaluation.child", str(reader), str(writer), str(writer), "1"],
         pass_fds=(reader, writer),
         check=False,
     )

@@ -34,11 +34,11 @@ from support.sessions import supervisor, until_file
 from support.tuning import TUNING, assert_recorded_once, begin_worker, recorded, rows, submit, write
 from tuning_worker import standalone
 from tuning_worker.config import load_tuning_config
-from tuning_worker.csvfile import IterationCsv
-from tuning_worker.evaluator import Evaluation
+from tuning_worker.evaluation.evaluator import Evaluation
 from tuning_worker.feed import Feed
 from tuning_worker.optimizers import make_optimizer
-from tuning_worker.records import Records
+from tuning_worker.records.csvfile import IterationCsv
+from tuning_worker.records.records import Records
 from tuning_worker.share import Share, find_share
 
 if TYPE_CHECKING:

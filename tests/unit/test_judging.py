@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tuning_worker.holdout import days_looked_at
-from tuning_worker.judging import STATISTICS, judge
-from tuning_worker.recorded import RecordedSession, session_of
-from tuning_worker.reproduction import differing, facts, versions
+from tuning_worker.records.reproduction import differing, facts, versions
+from tuning_worker.review.holdout import days_looked_at
+from tuning_worker.review.judging import STATISTICS, judge
+from tuning_worker.review.recorded import RecordedSession, session_of
 
 TUNE = [f"2026-01-{day:02}" for day in range(1, 13)]
 FOLDS = [["2026-01-14", "2026-01-15"], ["2026-01-16"]]

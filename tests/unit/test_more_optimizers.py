@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from orchestrator.errors import UsageError
-from tuning_worker.dimensions import Dimension
-from tuning_worker.exact import UNIFORM_BITS
 from tuning_worker.optimizers import Result, make_optimizer
 from tuning_worker.optimizers.known import find_best, fronts
 from tuning_worker.optimizers.protocol import Search
 from tuning_worker.optimizers.sobol import MAX_COORDINATES, scrambled, sobol
 from tuning_worker.optimizers.unit import from_shares, to_shares
-from tuning_worker.space import SearchSpace
+from tuning_worker.space.dimensions import Dimension
+from tuning_worker.space.exact import UNIFORM_BITS
+from tuning_worker.space.search_space import SearchSpace
 
 if TYPE_CHECKING:
     from tuning_worker.optimizers import Optimizer
-    from tuning_worker.space import Point
+    from tuning_worker.space.search_space import Point
 
 _DIMENSIONS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Dimension])
 X = {"type": "float", "bounds": [-5, 10]}

@@ -17,18 +17,18 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from orchestrator.errors import UsageError
-from tuning_worker.dimensions import Dimension
 from tuning_worker.optimizers import OPTIMIZERS, Result, Search, make_optimizer, studies, tpe, unused_point
 from tuning_worker.optimizers.bayesian import BEST, LATEST, STARTUP
-from tuning_worker.optimizers.draws import draw, permute
-from tuning_worker.space import SearchSpace
+from tuning_worker.space.dimensions import Dimension
+from tuning_worker.space.draws import draw, permute
+from tuning_worker.space.search_space import SearchSpace
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
     from tuning_worker.optimizers import Optimizer
-    from tuning_worker.space import Point
+    from tuning_worker.space.search_space import Point
 
 _DIMENSIONS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Dimension])
 
@@ -523,7 +523,8 @@ def test_what_an_optimizer_cannot_search_is_said_before_the_start(name: str, dim
 def test_making_an_optimizer_does_not_import_optuna():
     program = (
         "import sys; from tuning_worker.optimizers import OPTIMIZERS, make_optimizer; "
-        "from tuning_worker.space import SearchSpace; from tuning_worker.dimensions import IntDimension; "
+        "from tuning_worker.space.search_space import SearchSpace; "
+        "from tuning_worker.space.dimensions import IntDimension; "
         "space = SearchSpace({'n': IntDimension(type='int', bounds=(1, 3))}); "
         "names = [n for n in OPTIMIZERS if n != 'gp']; "
         "[make_optimizer(n, space, seed=1, direction='minimize', grid_points=3, total=3) for n in names]; "

@@ -7,9 +7,9 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuning_worker.evaluator import Evaluation
-from tuning_worker.recorded import Trial
-from tuning_worker.replaying import compare
+from tuning_worker.evaluation.evaluator import Evaluation
+from tuning_worker.review.recorded import Trial
+from tuning_worker.review.replaying import compare
 
 RECORDED = Trial(
     g=0,

@@ -29,11 +29,11 @@ from support.recorded import (
     session,
 )
 from tuning_worker.__main__ import main
-from tuning_worker.recorded import RecordedSession, read_lines
 from tuning_worker.reporting.earnings import HOLDOUT, TUNE, VALIDATION, find_days, summarize
 from tuning_worker.reporting.importances import find_importances
 from tuning_worker.reporting.scales import log_ticks, make_scales
 from tuning_worker.reporting.values import length, number, short, thin
+from tuning_worker.review.recorded import RecordedSession, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

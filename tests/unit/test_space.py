@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.errors import UsageError
-from tuning_worker.dimensions import Dimension
-from tuning_worker.exact import UNIFORM_BITS
-from tuning_worker.space import SearchSpace
+from tuning_worker.space.dimensions import Dimension
+from tuning_worker.space.exact import UNIFORM_BITS
+from tuning_worker.space.search_space import SearchSpace
 
 _DIMENSIONS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Dimension])
 
@@ -303,7 +303,7 @@ def test_whole_floats_are_integers_and_null_is_no_step():
 
 
 PROGRAM = """
-from tuning_worker.dimensions import FloatDimension, IntDimension
+from tuning_worker.space.dimensions import FloatDimension, IntDimension
 x = FloatDimension(type="float", bounds=(3e-7, 0.9), log=True)
 y = FloatDimension(type="float", bounds=(0.05, 0.5))
 n = IntDimension(type="int", bounds=(1, 10**6), log=True)

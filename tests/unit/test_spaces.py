@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from orchestrator.errors import SpecError, UsageError
-from tuning_worker import lattice
 from tuning_worker.config import load_tuning_config
-from tuning_worker.constraints import parse_constraint
-from tuning_worker.dimensions import Dimension
 from tuning_worker.optimizers import OPTIMIZERS, Result, make_optimizer, suggest_in_round, unused_point
 from tuning_worker.optimizers.rounds import round_start
-from tuning_worker.space_problems import is_satisfiable, make_space
+from tuning_worker.space import lattice
+from tuning_worker.space.constraints import parse_constraint
+from tuning_worker.space.dimensions import Dimension
+from tuning_worker.space.problems import is_satisfiable, make_space
 
 if TYPE_CHECKING:
     import random
 
     from tuning_worker.optimizers import Optimizer
-    from tuning_worker.space import Point, SearchSpace
+    from tuning_worker.space.search_space import Point, SearchSpace
 
 _DIMENSIONS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Dimension])
 

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tuning_worker.market.run import Run
-    from tuning_worker.objectives.protocol import Metrics
 
 METRICS: Final = (
     "net_pnl",
@@ -78,10 +77,10 @@ METRICS: Final = (
 """The names of all metrics, in their order."""
 
 
-def measure(run: Run) -> Metrics:
+def measure(run: Run) -> dict[str, float | int | None]:
     """Return the metrics of a run; the module's docstring defines each."""
     trades = run.entries + run.exits
-    metrics: Metrics = {
+    metrics: dict[str, float | int | None] = {
         "net_pnl": run.net_pnl,
         "gross_pnl": run.net_pnl + run.fees + run.slippage + run.transfer_costs,
         "fees": run.fees,

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from typing_extensions import override
 
 from orchestrator.domain.complaints import nearest
-from tuning_worker.evaluation import Split, fold_ends
+from tuning_worker.days import Split, fold_ends
 from tuning_worker.market.dataset import Data, Dataset, Sha256
 from tuning_worker.market.metrics import METRICS, measure
 from tuning_worker.market.parameters import make_strategy, parameter_problems, value_problem

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from tuning_worker.evaluation import Split
+    from tuning_worker.days import Split
 
 Params: TypeAlias = Mapping[str, int | float | str | bool]
 """A suggestion: the value of every parameter, by its name."""

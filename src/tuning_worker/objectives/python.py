@@ -24,7 +24,7 @@ from tuning_worker.pruner import Pruner, PrunerError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tuning_worker.evaluation import Split
+    from tuning_worker.days import Split
 
 
 class PythonSpec(ObjectiveSpec):

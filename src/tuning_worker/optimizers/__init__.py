@@ -8,16 +8,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
-from tuning_worker.optimizers.protocol import Direction, Optimizer, Result, Search
+from tuning_worker.optimizers.protocol import ASKS, Direction, Optimizer, Result, Search
 from tuning_worker.optimizers.rounds import suggest_in_round
 from tuning_worker.optimizers.unused import unused_point
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tuning_worker.space import SearchSpace
+    from tuning_worker.space.search_space import SearchSpace
 
 __all__ = [
+    "ASKS",
     "OPTIMIZERS",
     "Direction",
     "Optimizer",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from tuning_worker.optimizers.draws import draw, random_point
 from tuning_worker.optimizers.known import find_best
+from tuning_worker.space.draws import draw, random_point
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tuning_worker.optimizers.protocol import Result, Search
-    from tuning_worker.space import Params, Point
+    from tuning_worker.space.search_space import Params, Point
 
 STARTUP = 10
 """Until this many iterations have a value, the candidate of g is the one that random search has for g."""

@@ -10,16 +10,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from orchestrator.errors import UsageError
-from tuning_worker.dimensions import CategoricalDimension, FixedDimension
-from tuning_worker.optimizers.draws import draw, random_point
 from tuning_worker.optimizers.known import within
 from tuning_worker.optimizers.unit import from_shares, to_shares
+from tuning_worker.space.dimensions import CategoricalDimension, FixedDimension
+from tuning_worker.space.draws import draw, random_point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tuning_worker.optimizers.protocol import Result, Search
-    from tuning_worker.space import Params, Point
+    from tuning_worker.space.search_space import Params, Point
 
 _SIGMA = 0.25  # of each dimension's width: a normal distribution in its middle that reaches both ends
 _POINT = 1e-4  # a generation within so little of every dimension has no more to tell

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from orchestrator.errors import UsageError
-from tuning_worker.optimizers.draws import permute
+from tuning_worker.space.draws import permute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tuning_worker.optimizers.protocol import Result, Search
-    from tuning_worker.space import Params, Point
+    from tuning_worker.space.search_space import Params, Point
 
 
 class GridOptimizer:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from tuning_worker.optimizers.protocol import Search
-    from tuning_worker.space import SearchSpace
+    from tuning_worker.space.search_space import SearchSpace
 
 Valued = tuple[tuple[float, ...], Result]
 """The losses of a result (less is better), and the result."""

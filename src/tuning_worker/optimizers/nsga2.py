@@ -11,17 +11,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar
 
-from tuning_worker.dimensions import CategoricalDimension, FixedDimension
-from tuning_worker.optimizers.draws import draw, first_allowed, random_point
 from tuning_worker.optimizers.known import find_best
 from tuning_worker.optimizers.unit import from_shares, to_shares
+from tuning_worker.space.dimensions import CategoricalDimension, FixedDimension
+from tuning_worker.space.draws import draw, first_allowed, random_point
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tuning_worker.dimensions import AnyDimension
     from tuning_worker.optimizers.protocol import Result, Search
-    from tuning_worker.space import Params, Point
+    from tuning_worker.space.dimensions import AnyDimension
+    from tuning_worker.space.search_space import Params, Point
 
 POPULATION = 24
 """How many of the best points have children; until as many have a value, candidates are those of random search."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tuning_worker.space import Params, Point, SearchSpace
+    from tuning_worker.space.search_space import Params, Point, SearchSpace
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
+
+ASKS: Final = 8
+"""How often an optimizer is asked for a point that is free, before an unused one is drawn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,16 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, ClassVar
 
 from orchestrator.errors import UsageError
-from tuning_worker.dimensions import FixedDimension
-from tuning_worker.optimizers.draws import first_allowed
 from tuning_worker.optimizers.sobol import MAX_COORDINATES, scrambled
 from tuning_worker.optimizers.unused import unused_point
+from tuning_worker.space.dimensions import FixedDimension
+from tuning_worker.space.draws import first_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tuning_worker.optimizers.protocol import Result, Search
-    from tuning_worker.space import Params, Point
+    from tuning_worker.space.search_space import Params, Point
 
 
 _TRIES = 64

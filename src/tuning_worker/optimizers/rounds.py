@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
+from tuning_worker.optimizers.protocol import ASKS
 from tuning_worker.optimizers.unused import unused_point
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tuning_worker.optimizers.protocol import Optimizer, Result
-    from tuning_worker.space import Params, Point, SearchSpace
-
-_ASKS = 8  # how often an optimizer is asked again for a point that is free, before an unused one is drawn
+    from tuning_worker.space.search_space import Params, Point, SearchSpace
 
 
 def round_start(g: int, workers: int) -> int:
@@ -72,7 +71,7 @@ def _free_point(
     candidate = optimizer.suggest(g, known, pending)
     if space.point_key(candidate) not in used:
         return candidate
-    for attempt in range(1, _ASKS):
+    for attempt in range(1, ASKS):
         another = optimizer.suggest(g, known, pending, attempt)
         if space.point_key(another) not in used:
             return another

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from tuning_worker.exact import UNIFORM_BITS
-from tuning_worker.optimizers.draws import draw
+from tuning_worker.space.draws import draw
+from tuning_worker.space.exact import UNIFORM_BITS
 
 _BITS = 32  # of the sequence; the rest of a draw's bits are chance
 

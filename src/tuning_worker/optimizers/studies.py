@@ -13,18 +13,18 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from tuning_worker.dimensions import CategoricalDimension, FixedDimension, IntDimension
 from tuning_worker.optimizers.known import within
 from tuning_worker.optimizers.protocol import Result
+from tuning_worker.space.dimensions import CategoricalDimension, FixedDimension, IntDimension
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from optuna.samplers import BaseSampler
 
-    from tuning_worker.dimensions import AnyDimension, FloatDimension
     from tuning_worker.optimizers.protocol import Search
-    from tuning_worker.space import Params, Point, SearchSpace
+    from tuning_worker.space.dimensions import AnyDimension, FloatDimension
+    from tuning_worker.space.search_space import Params, Point, SearchSpace
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # "A new study created" for every candidate is no news
 

@@ -11,7 +11,7 @@ from tuning_worker.optimizers.studies import Shown, ask_study, objectives_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tuning_worker.space import Point, SearchSpace
+    from tuning_worker.space.search_space import Point, SearchSpace
 
 MULTIVARIATE = True
 """Whether one objective's parameters are drawn together."""

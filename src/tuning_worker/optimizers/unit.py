@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tuning_worker.exact import UNIFORM_BITS
+from tuning_worker.space.exact import UNIFORM_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tuning_worker.space import Params, Point, SearchSpace
+    from tuning_worker.space.search_space import Params, Point, SearchSpace
 
 _END = 2**UNIFORM_BITS - 1
 

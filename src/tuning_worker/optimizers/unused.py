@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tuning_worker.optimizers.draws import draw, permute, random_point
+from tuning_worker.space.draws import draw, permute, random_point
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tuning_worker.space import Point, SearchSpace
+    from tuning_worker.space.search_space import Point, SearchSpace
 
 MAX_TRIES = 100_000
 _CHANCES = 1000  # in a continuous space the first one is as good as certain

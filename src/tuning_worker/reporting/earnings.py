@@ -14,7 +14,7 @@ from tuning_worker.reporting.style import ACCENT, BAD, POINT, SHADE, SHADE_ACCEN
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tuning_worker.recorded import RecordedSession
+    from tuning_worker.review.recorded import RecordedSession
 
 TUNE, VALIDATION, HOLDOUT = "tune", "validation", "holdout"
 _LOOKS = {TUNE: POINT, VALIDATION: "#5f8fb0", HOLDOUT: ACCENT}

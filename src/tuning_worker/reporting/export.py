@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuning_worker.recorded import read_lines
 from tuning_worker.reporting.files import new_file
 from tuning_worker.reporting.table import WRITERS
+from tuning_worker.review.recorded import read_lines
 
 if TYPE_CHECKING:
     import argparse

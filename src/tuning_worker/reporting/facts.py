@@ -12,7 +12,7 @@ from tuning_worker.reporting.values import counted, length, moment, number
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tuning_worker.recorded import RecordedSession, Trial
+    from tuning_worker.review.recorded import RecordedSession, Trial
 
 
 _NO_TERMS = ("kind", "metric", "direction", "data", "split")

@@ -15,7 +15,7 @@ from tuning_worker.reporting.values import thin
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tuning_worker.recorded import RecordedSession, Trial
+    from tuning_worker.review.recorded import RecordedSession, Trial
 
     Placed = Sequence[tuple[int, Trial]]
 

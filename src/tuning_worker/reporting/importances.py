@@ -18,8 +18,8 @@ from optuna.trial import create_trial
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tuning_worker.recorded import RecordedSession
     from tuning_worker.reporting.scales import Scale
+    from tuning_worker.review.recorded import RecordedSession
 
 FEWEST = 20
 """Iterations below which no importance is worth showing: two of them would be the best tenth."""

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import OrchError
-from tuning_worker.judging import judge
 from tuning_worker.reporting.values import MISSING, counted, number, share
+from tuning_worker.review.judging import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tuning_worker.judging import Judgement
-    from tuning_worker.recorded import RecordedSession
+    from tuning_worker.review.judging import Judgement
+    from tuning_worker.review.recorded import RecordedSession
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from tuning_worker.reporting.values import number, short, thin
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tuning_worker.recorded import RecordedSession, Trial
     from tuning_worker.reporting.scales import Scale
+    from tuning_worker.review.recorded import RecordedSession, Trial
 
     Trials = Sequence[Trial]
 

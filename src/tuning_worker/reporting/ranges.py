@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tuning_worker.recorded import RecordedSession
+    from tuning_worker.review.recorded import RecordedSession
 
 _FEWEST = 10  # no tail can be told from fewer
 _SQUASHED = 4.0  # a tail that would take so many times the room of everything else is left beyond the edge

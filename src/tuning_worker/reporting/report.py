@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.clock import iso, utc_now
-from tuning_worker.recorded import read_lines
 from tuning_worker.reporting.files import new_file
 from tuning_worker.reporting.markup import el
 from tuning_worker.reporting.page import make_page
 from tuning_worker.reporting.sections import Report
 from tuning_worker.reporting.values import moment
+from tuning_worker.review.recorded import read_lines
 
 if TYPE_CHECKING:
     import argparse
     from datetime import datetime
 
-    from tuning_worker.recorded import RecordedSession
+    from tuning_worker.review.recorded import RecordedSession
 
 ABOUT = "Write a report of a session, which `orch report` gives on stdin, to an HTML file; the answer is JSON."
 _TOP = 20

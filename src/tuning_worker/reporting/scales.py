@@ -12,7 +12,7 @@ _ROUNDING = 1e-9
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tuning_worker.recorded import RecordedSession, Trial
+    from tuning_worker.review.recorded import RecordedSession, Trial
 
 
 @dataclass(frozen=True)

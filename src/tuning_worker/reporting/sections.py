@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
-    from tuning_worker.recorded import RecordedSession
     from tuning_worker.reporting.scales import Scale
+    from tuning_worker.review.recorded import RecordedSession
 
 _SLICES = 40
 _LINES = 5000

@@ -15,7 +15,7 @@ from pyarrow import parquet
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from tuning_worker.recorded import RecordedSession, Trial
+    from tuning_worker.review.recorded import RecordedSession, Trial
 
     Values = Sequence[Any]
 

@@ -11,7 +11,7 @@ from tuning_worker.reporting.values import MISSING, number, share
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tuning_worker.recorded import RecordedSession, Trial
+    from tuning_worker.review.recorded import RecordedSession, Trial
 
 
 _OF_PARTS = ("sharpe", "max_drawdown", "trades")

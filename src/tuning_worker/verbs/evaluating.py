@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.session import restore_session
-from tuning_worker.evaluator import Evaluation, Evaluator, Identity
+from tuning_worker.evaluation.evaluator import Evaluation, Evaluator, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tuning_worker.objectives.protocol import ObjectiveSpec
-    from tuning_worker.recorded import RecordedSession, Trial
+    from tuning_worker.review.recorded import RecordedSession, Trial
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.clock import utc_now
 from orchestrator.errors import StateError
-from tuning_worker.holdout import Holdout, held_out_days, look, read_holdout
-from tuning_worker.recorded import RecordedSession, Trial, read_session
+from tuning_worker.review.holdout import Holdout, held_out_days, look, read_holdout
+from tuning_worker.review.recorded import RecordedSession, Trial, read_session
 from tuning_worker.verbs.evaluating import evaluating
 from tuning_worker.verbs.opening import add_session, answer, opened_store
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from tuning_worker.judging import judge
-from tuning_worker.recorded import read_lines
+from tuning_worker.review.judging import judge
+from tuning_worker.review.recorded import read_lines
 from tuning_worker.verbs.opening import answer
 
 if TYPE_CHECKING:

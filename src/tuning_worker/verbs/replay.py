@@ -9,14 +9,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import NotFoundError, StateError, UsageError
-from tuning_worker.recorded import RecordedSession, Trial, read_session
-from tuning_worker.replaying import compare
-from tuning_worker.reproduction import versions
+from tuning_worker.records.reproduction import versions
+from tuning_worker.review.recorded import RecordedSession, Trial, read_session
+from tuning_worker.review.replaying import compare
 from tuning_worker.verbs.evaluating import evaluating
 from tuning_worker.verbs.opening import add_session, answer, opened_store
 
 if TYPE_CHECKING:
-    from tuning_worker.evaluator import Evaluation
+    from tuning_worker.evaluation.evaluator import Evaluation
 
 ABOUT = "Evaluate a recorded iteration again and compare; the answer is JSON."
 

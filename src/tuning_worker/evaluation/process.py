@@ -30,8 +30,8 @@ _QUIET: Final = timedelta(milliseconds=50)
 """It has written all when nothing has come for so long."""
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _OURS: Final = (
-    f'File "{Path(__file__).parent / "evaluation_child.py"}"',
-    f'File "{Path(__file__).parent / "objectives"}{os.sep}',
+    f'File "{Path(__file__).parent / "child.py"}"',
+    f'File "{Path(__file__).parents[1] / "objectives"}{os.sep}',
     'File "<frozen runpy>"',
 )
 
@@ -85,7 +85,7 @@ class EvaluationProcess:
         try:
             # -P: the folder that the worker happened to be started in is no place to import from.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tuning_worker.evaluation_child"]
+                [sys.executable, "-P", "-m", "tuning_worker.evaluation.child"]
                 + [str(number) for number in (requests, replies, faults, os.getpid())],
                 env={**env, MARKER: self._marker},
                 stdin=subprocess.DEVNULL,

@@ -6,17 +6,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestrator.clock import iso
-from tuning_worker.csvfile import FIXED
-from tuning_worker.dimensions import CategoricalDimension, FixedDimension, IntDimension
+from tuning_worker.records.csvfile import FIXED
+from tuning_worker.space.dimensions import CategoricalDimension, FixedDimension, IntDimension
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tuning_worker.csvfile import Row
-    from tuning_worker.dimensions import AnyDimension
     from tuning_worker.objectives.protocol import Params
-    from tuning_worker.space import SearchSpace
-    from tuning_worker.written import Scalar
+    from tuning_worker.records.csvfile import Row
+    from tuning_worker.space.dimensions import AnyDimension
+    from tuning_worker.space.search_space import SearchSpace
+    from tuning_worker.space.spelling import Scalar
 
 
 def row_of(record: Mapping[str, str]) -> dict[str, str]:

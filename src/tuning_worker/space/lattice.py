@@ -12,9 +12,9 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tuning_worker.constraints import Constraint
-    from tuning_worker.dimensions import AnyDimension, Values
-    from tuning_worker.written import Scalar
+    from tuning_worker.space.constraints import Constraint
+    from tuning_worker.space.dimensions import AnyDimension, Values
+    from tuning_worker.space.spelling import Scalar
 
 MAX_COMBINATIONS = 200_000
 """Combinations that are looked at one by one: seconds. It bounds neither the points nor the product."""

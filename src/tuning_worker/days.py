@@ -57,7 +57,7 @@ class SplitError(ValueError):
     """The days cannot be split as asked.
 
     Attributes:
-        field: of `Evaluation`, which asks for it.
+        field: of `EvaluationSpec`, which asks for it.
     """
 
     def __init__(self, field: str, message: str) -> None:
@@ -65,7 +65,7 @@ class SplitError(ValueError):
         self.field = field
 
 
-class Evaluation(BaseModel):
+class EvaluationSpec(BaseModel):
     """`{folds: 3, purge: 1, holdout: 0.2}`: how the days are split."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -106,7 +106,7 @@ class Split(BaseModel):
 
     @property
     def parts(self) -> dict[str, tuple[date, ...]]:
-        """The days that are evaluated on by themselves, by the field of `Evaluation` that asks for them."""
+        """The days that are evaluated on by themselves, by the field of `EvaluationSpec` that asks for them."""
         parts = {"tune": self.tune, "folds": self.validation, "holdout": self.holdout}
         return {field: days for field, days in parts.items() if days}
 
@@ -120,7 +120,7 @@ class Split(BaseModel):
         return Split(tune=self.holdout)
 
 
-def split_days(days: Sequence[date], wanted: Evaluation) -> Split:
+def split_days(days: Sequence[date], wanted: EvaluationSpec) -> Split:
     """Cut days into their parts.
 
     Args:

@@ -1,6 +1,6 @@
 """The evaluator's child: the process in which the objective lives, so that nothing it does can end the worker.
 
-`python -P -m tuning_worker.evaluation_child REQUESTS REPLIES FAULTS WORKER_PID`, started by `evaluation_process.py`.
+`python -P -m tuning_worker.evaluation.child REQUESTS REPLIES FAULTS WORKER_PID`, started by `process.py`.
 The first three are inherited pipes. Each line of REQUESTS is JSON: first `{"spec", "base"}`, answered by `{}` or by
 a failed evaluation; then `{"params", "environment", "bars"}` each time, answered by an evaluation; at last `{}`, the
 end.
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tuning_worker.objectives.protocol import Folds, Metrics
 
 _PR_SET_PDEATHSIG: Final = 1
-_OURS: Final = ("<frozen importlib", str(Path(__file__).parent / "objectives"), __file__)
+_OURS: Final = ("<frozen importlib", str(Path(__file__).parents[1] / "objectives"), __file__)
 """The frames between this module and the user's code, which tell a user nothing."""
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from orchestrator.domain.shown import shown
 from orchestrator.errors import UsageError
-from tuning_worker.lattice import Lattice, TooManyCombinationsError
-from tuning_worker.written import Scalar
+from tuning_worker.space.lattice import Lattice, TooManyCombinationsError
+from tuning_worker.space.spelling import Scalar
 
 if TYPE_CHECKING:
-    from tuning_worker.constraints import Constraint
-    from tuning_worker.dimensions import AnyDimension
+    from tuning_worker.space.constraints import Constraint
+    from tuning_worker.space.dimensions import AnyDimension
 
 Params: TypeAlias = Mapping[str, Scalar]
 Point: TypeAlias = dict[str, Scalar]

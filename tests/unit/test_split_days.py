@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 import tuning_worker.market.engine  # noqa: F401 - compiled code is kept in the home that there is now, not in that of a test
 from tuning_worker.check import check
-from tuning_worker.evaluation import Evaluation, Split, SplitError, split_days
+from tuning_worker.days import EvaluationSpec, Split, SplitError, split_days
 from tuning_worker.market import synth
 from tuning_worker.objectives import build_objective
 
@@ -33,7 +33,7 @@ FIFTEEN = span(*range(15))
 
 
 def split(days: list[date] = FIFTEEN, **wanted: Any) -> Split:
-    return split_days(days, Evaluation.model_validate(wanted))
+    return split_days(days, EvaluationSpec.model_validate(wanted))
 
 
 def refused(days: list[date] = FIFTEEN, **wanted: Any) -> tuple[str, str]:
@@ -123,7 +123,7 @@ def test_what_cannot_be_split_says_why() -> None:
 )
 def test_what_makes_no_sense_is_refused_where_it_is_read(wanted: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        Evaluation.model_validate(wanted)
+        EvaluationSpec.model_validate(wanted)
     assert message in str(caught.value)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from orchestrator.store.blocking import BlockingStore
-    from tuning_worker.evaluation import Split
+    from tuning_worker.days import Split
     from tuning_worker.objectives.protocol import Metrics, Params
     from tuning_worker.pruner import Bars
 

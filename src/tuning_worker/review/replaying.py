@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tuning_worker.evaluator import Evaluation
-    from tuning_worker.recorded import Trial
+    from tuning_worker.evaluation.evaluator import Evaluation
+    from tuning_worker.review.recorded import Trial
 
 Figure: TypeAlias = "float | int | str | None"
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from orchestrator.domain.iteration import IterationStatus
 from orchestrator.errors import StateError
-from tuning_worker.rownote import RowNote
+from tuning_worker.records.rownote import RowNote
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchestrator.store.blocking import BlockingStore
-    from tuning_worker.evaluation import Split
-    from tuning_worker.evaluator import Evaluation
-    from tuning_worker.recorded import RecordedSession, Trial
+    from tuning_worker.days import Split
+    from tuning_worker.evaluation.evaluator import Evaluation
+    from tuning_worker.review.recorded import RecordedSession, Trial
 
 _COUNTS = ("looks", "held_out")
 

@@ -13,21 +13,21 @@ from orchestrator.domain.plan import global_index, worker_name
 from orchestrator.errors import StateError
 from orchestrator.store import calls
 from orchestrator.store.calls import Place, Taken
-from tuning_worker.csvfile import DiskFullError
-from tuning_worker.evaluator import Evaluation
-from tuning_worker.reproduction import differing
-from tuning_worker.rownote import filled
-from tuning_worker.rows import flat, named, number_of, parse_point, row_of, text_of, written
+from tuning_worker.evaluation.evaluator import Evaluation
+from tuning_worker.records.csvfile import DiskFullError
+from tuning_worker.records.reproduction import differing
+from tuning_worker.records.rownote import filled
+from tuning_worker.records.texts import flat, named, number_of, parse_point, row_of, text_of, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orchestrator.clock import Clock
     from orchestrator.store.blocking import BlockingStore
-    from tuning_worker.csvfile import IterationCsv, Row
     from tuning_worker.objectives.protocol import Params
+    from tuning_worker.records.csvfile import IterationCsv, Row
     from tuning_worker.share import Share
-    from tuning_worker.space import SearchSpace
+    from tuning_worker.space.search_space import SearchSpace
 
 
 _CHUNK = 500  # records a round trip

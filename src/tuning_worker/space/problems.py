@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, TypeAlias
 from orchestrator.domain.complaints import nearest
 from orchestrator.domain.shown import shown
 from orchestrator.errors import UsageError
-from tuning_worker.constraints import Kind, parse_constraint
-from tuning_worker.dimensions import CategoricalDimension, FixedDimension, IntDimension
-from tuning_worker.exact import UNIFORM_BITS
-from tuning_worker.optimizers.draws import draw
-from tuning_worker.space import SearchSpace
+from tuning_worker.space.constraints import Kind, parse_constraint
+from tuning_worker.space.dimensions import CategoricalDimension, FixedDimension, IntDimension
+from tuning_worker.space.draws import draw
+from tuning_worker.space.exact import UNIFORM_BITS
+from tuning_worker.space.search_space import SearchSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tuning_worker.dimensions import AnyDimension
-    from tuning_worker.written import Scalar
+    from tuning_worker.space.dimensions import AnyDimension
+    from tuning_worker.space.spelling import Scalar
 
 SAMPLES = 20_000
 """Random points that are tried before constraints are said to allow none."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from tuning_worker.evaluation_process import BadReply, ChildEnded, EvaluationProcess, Interrupted, TimeIsUp
+from tuning_worker.evaluation.process import BadReply, ChildEnded, EvaluationProcess, Interrupted, TimeIsUp
 from tuning_worker.objectives.protocol import EvaluationFailed
 from tuning_worker.processes import died
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationInfo, field_validator
 
 from orchestrator.domain.shown import shortened, shown
-from tuning_worker.exact import UNIFORM_BITS, Steps, exact, log_between, pick, shares, thin
-from tuning_worker.written import (
+from tuning_worker.space.exact import UNIFORM_BITS, Steps, exact, log_between, pick, shares, thin
+from tuning_worker.space.spelling import (
     Scalar,
     identity,
     is_number,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from tuning_worker.dimensions import CategoricalDimension, FixedDimension
-from tuning_worker.evaluation import Evaluation
+from tuning_worker.days import EvaluationSpec
+from tuning_worker.space.dimensions import CategoricalDimension, FixedDimension
 from tuning_worker.statistics.deflated_sharpe import DeflatedSharpe, deflated_sharpe
 from tuning_worker.statistics.neighbourhood import Evaluated, Neighbourhood, find_neighbourhood
 from tuning_worker.statistics.overfitting import FEWEST_DAYS, Overfitting, probability_of_overfitting
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from tuning_worker.evaluation import Split
-    from tuning_worker.recorded import RecordedSession, Trial
-    from tuning_worker.space import SearchSpace
+    from tuning_worker.days import Split
+    from tuning_worker.review.recorded import RecordedSession, Trial
+    from tuning_worker.space.search_space import SearchSpace
 
     Floats = npt.NDArray[np.float64]
 
@@ -148,7 +148,7 @@ def _walk(session: RecordedSession, candidates: Sequence[Trial]) -> WalkForward 
         days,
         _matrix(candidates, [day.isoformat() for day in days]),
         split.folds,
-        (session.config.evaluation or Evaluation()).purge,
+        (session.config.evaluation or EvaluationSpec()).purge,
         _sharpes if session.metric in _BY_SHARPE else _sums,
     )
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from orchestrator.domain.complaints import nearest
 from orchestrator.domain.shown import shown
-from tuning_worker.exact import exact
+from tuning_worker.space.exact import exact
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from tuning_worker.written import Scalar
+    from tuning_worker.space.spelling import Scalar
 
 MAX_LENGTH = 500
 MAX_CONSTRAINTS = 100

@@ -9,12 +9,12 @@ from hashlib import shake_256
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
-from tuning_worker.exact import UNIFORM_BITS
+from tuning_worker.space.exact import UNIFORM_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tuning_worker.space import Point, SearchSpace
+    from tuning_worker.space.search_space import Point, SearchSpace
 
 MAX_DRAWS = 100_000
 """Of one point until it meets the constraints: what meets one point in twenty thousand is found surely enough."""

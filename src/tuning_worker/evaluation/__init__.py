@@ -1,0 +1,1 @@
+"""The evaluation of one suggestion, in a process of its own."""

@@ -1,0 +1,1 @@
+"""What is recorded of an iteration: in the CSV, in the store, and beside them."""
