@@ -20,11 +20,13 @@ from tuning_worker.optimizers import Optimizer, make_optimizer
 from tuning_worker.optimizers.rounds import round_start
 from tuning_worker.pruner import make_bars, read_bars
 from tuning_worker.records.csvfile import IterationCsv
+from tuning_worker.records.reconciling import reconcile
 from tuning_worker.records.records import Records
 
 if TYPE_CHECKING:
     from orchestrator.clock import Clock
     from orchestrator.store.blocking import BlockingStore
+    from tuning_worker.config import TuningConfig
     from tuning_worker.objectives.protocol import Params
     from tuning_worker.pruner import Bars, Direction, Pruner
     from tuning_worker.share import Share
@@ -70,6 +72,17 @@ class Worker:
         """
         share = self.share
         config = load_tuning_config(share.tuning, f"the tuning config of session {share.session_id}")
+        csv = self._prepare(config)
+        stored = reconcile(self.records)
+        self.kinds = [_kind(record.get("kind")) for _, record in sorted(stored.items())[:_BROKEN_AFTER]]
+        self.say("worker.started", attempt=share.attempt, iterations=share.iterations, recorded=len(stored))
+        objective = config.objective.model_dump(mode="json")
+        with csv, Evaluator(objective, share.base, timeout=share.spec.iteration_timeout) as evaluator:
+            return self._work(evaluator, set(stored))
+
+    def _prepare(self, config: TuningConfig) -> IterationCsv:
+        """Make what the iterations need; return the CSV, open."""
+        share = self.share
         self.space = config.space
         self.optimizer = make_optimizer(
             share.optimizer,
@@ -79,11 +92,9 @@ class Worker:
             grid_points=config.grid_points,
             total=share.total,
         )
-        self.feed = Feed(self.store, share.session_id, share.worker_id, tuple(config.objective.objectives))
-        csv = IterationCsv(share.output_csv, share.session_id, share.worker_id, list(self.space.dimensions))
-        self.records = Records(self.store, csv, share, self.space, self.clock)
         self.reuses = config.on_duplicate == "reuse"
         self.pruner, self.direction = config.pruner, config.objective.direction
+        self.feed = Feed(self.store, share.session_id, share.worker_id, tuple(config.objective.objectives))
         self.candidates = Candidates(
             optimizer=self.optimizer,
             space=self.space,
@@ -98,15 +109,11 @@ class Worker:
         )
         if share.spec.resume_from and self.optimizer.learns:
             left_out = self.feed.begin_with(self.space)
-            self.say(
-                "worker.resumes_from", session=share.spec.resume_from, results=len(self.feed.prior), left_out=left_out
-            )
-        stored = self.records.reconcile()
-        self.kinds = [_kind(record.get("kind")) for _, record in sorted(stored.items())[:_BROKEN_AFTER]]
-        self.say("worker.started", attempt=share.attempt, iterations=share.iterations, recorded=len(stored))
-        objective = config.objective.model_dump(mode="json")
-        with csv, Evaluator(objective, share.base, timeout=share.spec.iteration_timeout) as evaluator:
-            return self._work(evaluator, set(stored))
+            known = len(self.feed.prior)
+            self.say("worker.resumes_from", session=share.spec.resume_from, results=known, left_out=left_out)
+        csv = IterationCsv(share.output_csv, share.session_id, share.worker_id, list(self.space.dimensions))
+        self.records = Records(self.store, csv, share, self.space, self.clock)
+        return csv
 
     def _work(self, evaluator: Evaluator, recorded: set[int]) -> WorkerExit:
         for iteration in range(1, self.share.iterations + 1):

@@ -75,7 +75,7 @@ if sys.orig_argv.count("tuning_worker") == 1 and "check" not in sys.orig_argv:
     wrap(evaluator.Evaluator, "evaluate", "evaluate")
     wrap(rownote.RowNote, "write", "note")
     wrap(csvfile.IterationCsv, "_append", "row")
-    wrap(records.Records, "_commit", "commit")
+    wrap(records.Records, "commit", "commit")
     wrap(records.Records, "record", "all")
     write, fsync = os.write, os.fsync
 

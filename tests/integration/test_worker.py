@@ -38,6 +38,7 @@ from tuning_worker.evaluation.evaluator import Evaluation
 from tuning_worker.feed import Feed
 from tuning_worker.optimizers import make_optimizer
 from tuning_worker.records.csvfile import IterationCsv
+from tuning_worker.records.reconciling import reconcile
 from tuning_worker.records.records import Records
 from tuning_worker.share import Share, find_share
 
@@ -278,7 +279,7 @@ def records_of(blocking: BlockingStore, share: Share, folder: Path, clock: Clock
 def reconciled(blocking: BlockingStore, share: Share, folder: Path, clock: Clock = utc_now) -> dict[int, Any]:
     """What a new life of the worker finds recorded."""
     with records_of(blocking, share, folder, clock) as records:
-        return records.reconcile()
+        return reconcile(records)
 
 
 def success(value: float) -> Evaluation:
@@ -323,7 +324,7 @@ async def test_rows_whose_records_the_store_has_lost_are_committed_and_their_poi
     blocking, share = await at_work(store, settings, write(tmp_path, workers=1))
     points = [{**POINT, "n": n} for n in (1, 2)]
     with forgetting(settings.redis_url or "", store.keys), records_of(blocking, share, tmp_path) as records:
-        assert records.reconcile() == {}
+        assert reconcile(records) == {}
         for iteration, point in enumerate(points, start=1):
             records.begin(iteration, point, "claimed")
             records.record(iteration, point, success(0.25 * iteration))
@@ -440,7 +441,7 @@ async def test_no_clock_decides_what_is_evaluated_again(
     assert list(reconciled(blocking, share, tmp_path)) == [1, 2]
     share = await again(blocking, share, to=Status.FAILED)
     with records_of(blocking, share, tmp_path, lambda: utc_now() + ahead) as records:
-        assert list(records.reconcile()) == [1]
+        assert list(reconcile(records)) == [1]
         assert [row["iteration"] for row in rows(tmp_path)] == ["1"]
         # The new evaluation is written, and the worker dies before it is committed: that row is no old one.
         records.begin(2, POINT, "")
