@@ -148,7 +148,10 @@ def batch_too_large(spec: SessionSpec, settings: Settings) -> str:
     jobs = spec.workers - surplus_workers(spec)
     if spec.schedule == "async" or jobs <= settings.max_jobs:
         return ""
-    return f"the {jobs} workers of a batch run at once, and max_jobs is {settings.max_jobs}: take fewer workers"
+    return (
+        f"the {jobs} workers of a batch run at once, and max_jobs is {settings.max_jobs}: "
+        "take fewer workers, or raise it (ORCH_MAX_JOBS)"
+    )
 
 
 def outside_roots(path: Path, roots: Sequence[Path]) -> bool:

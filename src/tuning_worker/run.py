@@ -202,7 +202,7 @@ class Worker:
             g=place.g,
             status=outcome.status,
             value=outcome.value,
-            reason=outcome.message or "",
+            reason=outcome.reason,
         )
 
     def _broken(self) -> bool:

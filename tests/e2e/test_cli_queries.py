@@ -152,6 +152,12 @@ def test_results_can_be_chosen(finished: Cli):
     assert finished("results", "demo", "--where", "x > 7").out == "no recorded iteration is like that\n"
 
 
+def test_the_logs_say_where_a_function_failed(finished: Cli):
+    lines = finished("logs", "demo").out.splitlines()
+    assert sum(line.endswith("in score") for line in lines) == 2
+    assert sum('reason="ValueError: too' in line for line in lines) == 2
+
+
 def test_best_is_a_piece_of_a_tuning_config_that_loads(finished: Cli):
     best = finished("best", "demo", "-o", "json").json
     fragment = finished("best", "demo").out

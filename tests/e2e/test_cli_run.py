@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import re
+import shlex
 import signal
 import struct
 import subprocess
@@ -115,6 +116,25 @@ def test_a_signal_lets_iterations_finish_and_the_same_command_goes_on(cli: Cli, 
     done = cli("run", "session.yaml", "-o", "quiet")
     assert (done.code, done.out) == (0, "SUCCESS\n")
     assert recorded(cli) == list(range(6))
+
+
+def test_what_new_began_is_gone_on_with_by_the_command_that_is_shown(own_finished: Cli):
+    cli = own_finished
+    cli.write("hold", "")
+    cli.write("evaluated", "")
+    run = cli.start("run", "session.yaml", "--new", "--workers", "1")
+    cli.until(lambda: cli.read("evaluated").count("\n") == 1)
+    run.send_signal(signal.SIGINT)
+    cli.until(lambda: "stopping: iterations that run have 30s to finish" in cli.read("stderr"))
+    (cli.cwd / "hold").unlink()
+    assert run.stdout
+    shown = re.search(r"next +`orch (.+)` goes on from here", " ".join(run.stdout.read().split()))
+    run.wait()
+    assert shown
+    assert recorded(cli, "demo-2") == [0]
+    done = cli(*shlex.split(shown[1]), "-o", "quiet")
+    assert (done.code, done.out) == (0, "SUCCESS\n"), done.err
+    assert recorded(cli, "demo-2") == list(range(6))
 
 
 @pytest.mark.parametrize("form", ["table", "json"])

@@ -151,7 +151,10 @@ async def test_an_owner_that_lives_is_not_replaced_and_a_dead_one_is(store: Redi
     assert isinstance(taken, calls.Adopted)
     assert taken.token > first
     await store.release("two")
+    await store.read("HSET", store.keys.session("s"), "completed_iterations", "2")
     assert isinstance(await store.adopt("s", "three"), calls.Adopted)
+    record = await store.get_session("s")
+    assert record["adopted_with"] == "2"  # the pace is that of the new owner
 
 
 async def test_a_lease_that_lapsed_leaves_the_session_to_the_next(store: RedisStore) -> None:

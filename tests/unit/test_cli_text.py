@@ -135,9 +135,21 @@ def test_a_session_says_who_serves_it():
     assert status_line(session(status="FAILED")) == "FAILED"
 
 
+BEFORE = "2026-03-01T11:00:00Z"
+
+
 def test_the_pace_of_a_session():
-    begun = session(started_at="2026-03-01T11:59:00Z", completed_iterations=50)
+    owner = {"kind": "run", "host": "h", "since": "then"}
+    begun = session(owner=owner, started_at="2026-03-01T11:59:00Z", completed_iterations=50)
     assert pace_line(begun, NOW) == "1m00s, about 3m00s left"
+    queued = session(owner=owner, started_at="2026-03-01T11:59:00Z", completed_iterations=50, adopted_at=BEFORE)
+    assert pace_line(queued, NOW) == pace_line(begun, NOW)  # that it waited for a slot says nothing about its pace
+    idle = session(started_at=BEFORE, completed_iterations=50)
+    assert pace_line(idle, NOW) == "1h00m"  # nobody runs it
+    taken = {"adopted_at": "2026-03-01T11:59:50Z", "adopted_with": "50"}
+    assert pace_line(session(owner=owner, started_at=BEFORE, completed_iterations=50, **taken), NOW) == "1h00m"
+    again = session(owner=owner, started_at=BEFORE, completed_iterations=60, **taken)
+    assert pace_line(again, NOW) == "1h00m, about 2m20s left"  # ten in ten seconds: the hour before is not counted
     assert pace_line(session(), NOW) == time_line(session(), NOW) == "not started"
 
 

@@ -22,6 +22,7 @@ RESULT: dict[str, Any] = {
         ("net pnl > 0", True), ("net pnl<=9.5", False), ("x = 0.5", True), ("x==0.5", True), ("x != 0.5", False),
         ("x >= 5e-1", True), ("g < 5", True), ("value > 1", True), ("status == SUCCESS", True),
         ("kind = b c", True), ('kind = "b c"', True), ("kind != a", True), ("kind < c", True),
+        ("kind == 'b c'", True), ("kind != 'b c'", False), ("kind = 'b c", False), ("x = '0.5'", False),
         ("on = true", True), ("on = 1", False), ("on != 1", True), ("digits = 12", True), ("x = abc", False),
         ("none = null", True), ("none != null", False), ("none < 5", False), ("none != 5", False),
         ("x = null", False), ("x != null", True), ("x > null", False),

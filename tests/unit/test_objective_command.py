@@ -93,6 +93,7 @@ def test_the_sections_environment_is_added(monkeypatch: pytest.MonkeyPatch) -> N
         ("{lr!r}", "a placeholder is only a name, like {lr}"),
         ("{lr.real}", "{lr.real} is no parameter"),
         ("{}", "{} is no parameter"),
+        ('{"loss": 1}', "the search space has: lr, depth; a brace that is meant as one is written twice, {{ or }}"),
         ('{"a": 1', "a brace that is meant as one is written twice, {{ or }}"),
         ("a}", "a brace that is meant as one is written twice, {{ or }}"),
     ],

@@ -255,6 +255,8 @@ def test_the_page_says_on_what_terms_and_days_and_no_secret(make: Make):
     said = page(make("report", lines(session(ARBITRAGE, ARBITRAGE_SPACE)), "x.html")).said
     assert f"tune: 30 days, {DAYS[0]} to {DAYS[29]}\nfold 1: 8 days, {DAYS[30]} to {DAYS[37]}\nfold 2: 7 days" in said
     assert "capital: 1,000,000\nvenue_a: fee_bps 5, latency_ms 100" in said
+    assert "paper: a recorded market, simulated orders" in said
+    assert "a recorded market" not in page(make("report", lines(session()), "z.html")).said  # of a function who knows
     command = {"kind": "command", "argv": ["x"], "env": {"TOKEN": "hush"}, "metric": "m", "direction": "minimize"}
     assert "hush" not in make("report", lines(session(command)), "y.html").read_text(encoding="utf-8")
 

@@ -201,6 +201,12 @@ def test_a_field_that_does_not_work_yet_is_not_accepted(key: str):
     assert problems(f"{SHORT}{key}: x\n") == [f"s.yaml:4:1: {key}: is not supported yet; leave it out"]
 
 
+def test_a_tuning_config_is_told_from_a_session_file():
+    said = "s.yaml: is a tuning config: name the session file that has it as its config_path"
+    assert problems("tuning:\n  search_space: {x: 1}\n") == [said]
+    assert len(problems("tuning: {}\nworkers: 1\n")) == 3  # a mixture is told what is wrong with each key
+
+
 def test_unknown_and_missing_keys_are_named_with_the_nearest_one():
     assert problems("session_id: a\ntotal_iteration: 6\nmodus: paper\n") == [
         "s.yaml:1:1: total_iterations: is required",

@@ -36,9 +36,10 @@ def cancel(
     env: Env = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Have a session's jobs end: those that wait at once, those that run within their grace.
+    """Have a session's jobs end.
 
-    What is recorded stays. `orch retry` runs them again.
+    Those that wait end at once, those that run within their grace. What is recorded stays, and `orch retry` runs them
+    again.
     """
     if now and grace is not None:
         raise UsageError("--now and --grace do not go together: --now is a grace of 0")

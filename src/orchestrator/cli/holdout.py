@@ -22,7 +22,7 @@ Top = Annotated[int, typer.Option("--top", metavar="K", min=1, help="How many of
 
 
 def holdout(session: Session, top: Top = 1, env: Env = None, output: Output = Format.TABLE) -> None:
-    """Score the best points of a finished session on its held-out days, once.
+    """Score a session's best points on its held-out days, once.
 
     The result is recorded and shown again from then on. Each further look at other points is counted: what is looked
     at again and again is no test any more. Of several objectives the first says which are best.

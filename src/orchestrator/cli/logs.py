@@ -49,10 +49,10 @@ def logs(
     env: Env = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show what a session's workers wrote, each line after its worker's name.
+    """Show what a session's workers wrote.
 
-    The store keeps the last lines of each job; its log file has them all. With -o jsonl each record is shown as it is
-    kept, with its time, attempt and stream.
+    Each line comes after its worker's name. The store keeps the last lines of each job; its log file has them all.
+    With -o jsonl each record is shown as it is kept, with its time, attempt and stream.
     """
     if follow and output in (Format.JSON, Format.YAML):
         raise UsageError(f"--follow has no end that -o {output} could wait for: use -o jsonl")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,20 @@ def renamed(session: SessionFile, given: Mapping[str, str], client: Client) -> S
         for number in count(2)
     )
     return next(each for each in chain([session], numbered) if _is_free(each.spec, client))
+
+
+def without_new(file: Path, session: SessionFile, given: Mapping[str, str]) -> str:
+    """Return the command that goes on with a session that `--new` has named: the same again would begin another.
+
+    Args:
+        file: as the user named it.
+        session: with the names that were found.
+        given: what the command line said about its fields.
+    """
+    spec = session.spec
+    named = {**given, "session_id": spec.session_id, "base_output_csv": spec.base_output_csv}
+    sets = [part for field, value in named.items() for part in ("--set", f"{field}={value}")]
+    return shlex.join(["orch", "run", str(file), *sets])
 
 
 def _is_free(spec: SessionSpec, client: Client) -> bool:

@@ -33,9 +33,10 @@ def replay(
     env: Env = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Evaluate a recorded iteration again, from what the session kept, and compare every figure.
+    """Evaluate a recorded iteration again, and compare.
 
-    Exits with 0 where all are the same, 1 where one differs. Nothing is recorded.
+    It is done with what the session kept, and every figure is compared. Exits with 0 where all are the same, 1 where
+    one differs. Nothing is recorded.
     """
     settings = settings_here(env)
     arguments = ["--iteration", str(iteration), "--tolerance", repr(tolerance)]

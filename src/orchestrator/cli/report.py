@@ -30,10 +30,11 @@ def report(
     show: Open = False,  # noqa: FBT002 - the same
     env: Env = None,
 ) -> None:
-    """Write a report of a session: one HTML file that needs nothing else.
+    """Write a report of a session, one HTML file.
 
-    It shows what was run, how the search went, what the parameters did, what the best earned day by day, how likely it
-    is that it only looks good, and what failed. Only what was recorded is read; what was not is said to be missing.
+    It needs nothing else, and shows what was run, how the search went, what the parameters did, what the best earned
+    day by day, how likely it is that it only looks good, and what failed. Only what was recorded is read; what was not
+    is said to be missing.
     """
     target = (output or Path(f"{session}.html")).absolute()
     arguments = ["--output", str(target), "--top", str(top), *(["--force"] if force else [])]

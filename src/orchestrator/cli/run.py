@@ -11,7 +11,7 @@ import typer
 from orchestrator.cli.attend import attend, display
 from orchestrator.cli.failures import INTERRUPTED
 from orchestrator.cli.handing_in import hand_in
-from orchestrator.cli.naming import renamed
+from orchestrator.cli.naming import renamed, without_new
 from orchestrator.cli.options import (
     File,
     FileEnv,
@@ -92,7 +92,8 @@ def run(  # noqa: PLR0913, PLR0917 - an option is a parameter
         outcome = _run(submission, address, settings, output, begins=begins)
         with connected(address.url, settings) as client:
             snapshot = client.get_session(submission.spec.session_id)
-            write(summary(snapshot, client, settings, interrupted=outcome.interrupted), output)
+            again = f"`{without_new(file, session, given)}`" if new else "the same command"
+            write(summary(snapshot, client, settings, interrupted=outcome.interrupted, again=again), output)
     if outcome.interrupted:
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(0 if outcome.status is Status.SUCCESS else 1)

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 _LISTED = 5
 
 
-def summary(snapshot: SessionSnapshot, client: Client, settings: Settings, *, interrupted: bool) -> Shown:
+def summary(
+    snapshot: SessionSnapshot, client: Client, settings: Settings, *, interrupted: bool, again: str = "the same command"
+) -> Shown:
     """Make it.
 
     Args:
@@ -31,6 +33,7 @@ def summary(snapshot: SessionSnapshot, client: Client, settings: Settings, *, in
         client: answers for what else there is to ask.
         settings: where the logs are.
         interrupted: the session is not at its end, but its user's patience was.
+        again: the command that goes on with an interrupted one.
     """
     failures = failure_counts(client, snapshot)
     judged = client.tells_days(snapshot.session_id, snapshot.mode, snapshot.best)
@@ -51,7 +54,7 @@ def summary(snapshot: SessionSnapshot, client: Client, settings: Settings, *, in
             *(("failed", line) for line in _failed_lines(snapshot, failures)),
             *(("csv", path) for path in _some(csvs)),
             ("logs", logs),
-            ("next", _next(snapshot, interrupted=interrupted, judged=judged)),
+            ("next", f"{again} goes on from here" if interrupted else _next(snapshot, judged=judged)),
         ]
         return named(values, width())
 
@@ -78,9 +81,7 @@ def _some(lines: list[str]) -> list[str]:
     return lines if left <= 0 else [*lines[:_LISTED], f"… and {left} more"]
 
 
-def _next(snapshot: SessionSnapshot, *, interrupted: bool, judged: bool) -> str:
-    if interrupted:
-        return "the same command goes on from here"
+def _next(snapshot: SessionSnapshot, *, judged: bool) -> str:
     if not snapshot.completed_iterations:
         return f"orch status {snapshot.session_id}"
     verbs = ["results", *(["best"] if snapshot.best else []), *(["judge"] if judged else [])]

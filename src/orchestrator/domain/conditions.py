@@ -22,6 +22,7 @@ FIXED = ("g", "worker_id", "iteration", "status", "value", "timestamp", "reason"
 """What every result has beside its parameters and metrics."""
 
 _CONDITION = re.compile(r"(?P<name>.+?)\s*(?P<operator><=|>=|==|!=|<|>|=)\s*(?P<value>.*)", re.DOTALL)
+_QUOTED = re.compile(r"'(?P<text>[^']*)'")
 _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -82,7 +83,8 @@ class Condition:
 
     Attributes:
         text: as the user wrote it.
-        value: what JSON reads in it (a number, true, false, null, a text in quotes), else the text itself.
+        value: what JSON reads in it (a number, true, false, null, a text in quotes), else the text itself; single
+            quotes are as good as double ones, as in a constraint.
         word: the value as it was written.
     """
 
@@ -134,7 +136,8 @@ def _value(word: str) -> float | str | bool | None:
     try:
         value = json.loads(word, parse_constant=lambda _: word)  # NaN and Infinity are words here
     except ValueError:
-        return word
+        quoted = _QUOTED.fullmatch(word)
+        return quoted["text"] if quoted else word
     return word if isinstance(value, list | dict) else value
 
 

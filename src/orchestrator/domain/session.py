@@ -155,6 +155,8 @@ def load_session(text: str | bytes, source: str, overrides: Mapping[str, str] | 
         SpecError: with every problem of the file and of the overrides; those of an override name `--set key`.
     """
     document = decode_document(text, source) if isinstance(text, bytes) else parse_document(text, source)
+    if document.data.keys() == {"tuning"}:
+        raise SpecError((Problem("is a tuning config: name the session file that has it as its config_path", source),))
     problems: list[Problem] = []
     for key, value in (overrides or {}).items():
         try:

@@ -30,6 +30,8 @@ class SessionSnapshot:
         env_paused: its whole env begins none.
         owner: who runs it now, as its lease says; None where nobody does.
         daemon: who serves this env, as its lease says; None where no daemon does.
+        adopted_at: when whoever runs it now, or ran it last, took it.
+        adopted_with: how many iterations were recorded then.
         known_at: when this was so, where the store is away and this is what the daemon last knew; else None.
     """
 
@@ -60,6 +62,8 @@ class SessionSnapshot:
     env_paused: bool = False
     owner: Mapping[str, Any] | None = None
     daemon: Mapping[str, Any] | None = None
+    adopted_at: datetime | None = None
+    adopted_with: int = 0
     known_at: datetime | None = None
 
     @classmethod
@@ -90,6 +94,8 @@ class SessionSnapshot:
             submitted_by=raw.get("submitted_by", ""),
             paused=bool(raw.get("paused")),
             trouble=raw.get("trouble", ""),
+            adopted_at=read_time(raw.get("adopted_at", "")),
+            adopted_with=read_int(raw.get("adopted_with", "")) or 0,
             **more,
         )
 
@@ -101,11 +107,15 @@ class SessionSnapshot:
         return self.completed_iterations / self.total_iterations
 
     def time_left(self, now: datetime) -> timedelta | None:
-        """Estimate the time to the end from the pace since the start; None where there is no pace to go by."""
-        if self.status is not Status.RUNNING or not self.started_at or not self.completed_iterations:
+        """Estimate the time to the end from the pace of whoever runs it now; None where there is none to go by."""
+        if self.status is not Status.RUNNING or not self.started_at or self.owner is None:
             return None
-        assert self.total_iterations is not None  # noqa: S101 - counted, or completed would be None
-        pace = (now - self.started_at) / self.completed_iterations
+        if self.total_iterations is None or self.completed_iterations is None:
+            return None
+        done = self.completed_iterations - self.adopted_with
+        if done <= 0:
+            return None
+        pace = (now - max(self.started_at, self.adopted_at or self.started_at)) / done
         return pace * (self.total_iterations - self.completed_iterations)
 
     def as_json(self, now: datetime) -> dict[str, Any]:

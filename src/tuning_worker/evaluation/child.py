@@ -162,6 +162,9 @@ def _evaluated(
 def _failed(error: BaseException, seconds: float) -> dict[str, Any]:
     if not isinstance(error, EvaluationFailed):
         error = EvaluationFailed(type(error).__name__, _message(error), _traceback(error))
+        with contextlib.suppress(Exception):  # a program that ended by it would write it there too
+            sys.stderr.write(f"{(error.detail or error.message).rstrip()}\n")
+            sys.stderr.flush()
     reply = _reply("FAILED", seconds=seconds)
     return reply | {
         "metrics": error.metrics,

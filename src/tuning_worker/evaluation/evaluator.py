@@ -87,6 +87,11 @@ class Evaluation:
     intermediate: Sequence[float | None] = ()
     reused_from: str = ""
 
+    @property
+    def reason(self) -> str:
+        """Why it is no SUCCESS, as records and logs have it; empty where it is one."""
+        return f"{self.kind}: {self.message}" if self.kind else self.message or ""
+
 
 class Abandoned(Exception):  # noqa: N818 - a decision of the worker's, no error
     """`Evaluator.abandon` was called: the iteration has no outcome and is not recorded."""

@@ -132,20 +132,25 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
     return "".join(text + (values[name] if name is not None else "") for text, name, _, _ in pieces)
 
 
+_TWICE = "a brace that is meant as one is written twice, {{ or }}"
+
+
 def _template_problems(template: str, names: tuple[str, ...]) -> list[str]:
     try:
         pieces = list(string.Formatter().parse(template))
     except ValueError as error:
-        return [f"the argument {template!r}: {error}; a brace that is meant as one is written twice, {{{{ or }}}}"]
+        return [f"the argument {template!r}: {error}; {_TWICE}"]
     problems = []
     for _, name, form, conversion in pieces:
         if name is None:
             continue
-        if form or conversion:
-            problems.append(f"the argument {template!r}: a placeholder is only a name, like {{{name}}}")
-        elif name not in names:
+        if name not in names:
             known = ", ".join(names) or "none"
-            problems.append(f"the argument {template!r}: {{{name}}} is no parameter; the search space has: {known}")
+            problems.append(
+                f"the argument {template!r}: {{{name}}} is no parameter; the search space has: {known}; {_TWICE}"
+            )
+        elif form or conversion:
+            problems.append(f"the argument {template!r}: a placeholder is only a name, like {{{name}}}")
     return problems
 
 

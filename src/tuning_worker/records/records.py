@@ -141,7 +141,7 @@ class Records:
             "timestamp": self._clock(),
             "seconds": round(outcome.seconds, 6),
             "kind": outcome.kind or "",
-            "reason": f"{outcome.kind}: {outcome.message}" if outcome.kind else outcome.message or "",
+            "reason": outcome.reason,
             "error": outcome.detail or "",
             **({} if outcome.daily is None else {"daily": json.dumps(outcome.daily)}),
             **({} if outcome.capital is None else {"capital": outcome.capital}),

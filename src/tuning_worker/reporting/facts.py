@@ -24,7 +24,7 @@ def session_facts(recorded: RecordedSession) -> list[tuple[str, str]]:
     record = recorded.fields
     goals = ", ".join(f"{direction} {metric}" for metric, direction in recorded.objectives.items())
     facts = [
-        ("mode", _mode(record.get("mode", ""))),
+        ("mode", _mode(record.get("mode", ""), recorded.tuning.get("objective", {}).get("kind", ""))),
         ("env", record.get("env", "")),
         ("objective", f"{recorded.tuning.get('objective', {}).get('kind', '')}: {goals}" if goals else ""),
         ("optimizer", f"{record.get('optimizer', '')}, seed {record.get('seed', '')}"),
@@ -42,8 +42,9 @@ def session_facts(recorded: RecordedSession) -> list[tuple[str, str]]:
     return [(name, text) for name, text in facts if text]
 
 
-def _mode(mode: str) -> str:
-    return "paper: a recorded market, simulated orders" if mode == "paper" else mode
+def _mode(mode: str, kind: str) -> str:
+    """Say what a mode means; nobody knows what a function or a command of the user's trades on, if on anything."""
+    return "paper: a recorded market, simulated orders" if (mode, kind) == ("paper", "arbitrage") else mode
 
 
 def _iterations(recorded: RecordedSession) -> str:

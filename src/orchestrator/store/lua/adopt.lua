@@ -4,7 +4,7 @@
 -- dead_owner: an owner whom the caller knows to be gone although its lease still stands, or ''.
 -- Gives {'adopted', token} | {'owned', owner_id, its lease} | {'missing'} | {'terminal', status}
 
-local session = redis.call('HMGET', KEYS[1], 'status', 'owner')
+local session = redis.call('HMGET', KEYS[1], 'status', 'owner', 'completed_iterations')
 if not session[1] then
   return {'missing'}
 end
@@ -20,6 +20,8 @@ if owner and owner ~= '' and owner ~= ARGV[1] and owner ~= ARGV[3] then
 end
 local token = redis.call('INCR', KEYS[3])
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'token', token)
+-- Where the pace is reckoned from: the time in which nobody served the session says nothing about it.
+redis.call('HSET', KEYS[1], 'adopted_at', ARGV[4], 'adopted_with', session[3] or '')
 redis.call('HDEL', KEYS[1], 'trouble')
 event(KEYS[2], ARGV[4], 'event', 'session.adopted', 'actor', ARGV[1], 'token', token)
 return {'adopted', token}
