@@ -273,7 +273,7 @@ class Client:
             answer = self.do(calls.fence(self.keys, session_id, answer.owner_id))
         if answer:
             raise StateError(f"session {session_id} is being run by {answer.owner_id}: stop that first")
-        shares = ((job.job_id, job.worker_id, job.iterations or 0) for job in snapshot.jobs)
+        shares = ((job.job_id, job.worker_id, job.begun) for job in snapshot.jobs)
         names = self.keys.of_session(session_id, snapshot.mode, shares)
         while chunk := list(islice(names, _CHUNK)):
             self.ask(("UNLINK", *chunk))

@@ -89,7 +89,7 @@ class Wishes:
         client = self.client
         snapshot = client.get_session(session_id)
         retried = client.do(calls.retry(client.keys, session_id, self.actor, self.clock()))
-        shares = ((job.job_id, job.worker_id, job.iterations or 0) for job in snapshot.jobs)
+        shares = ((job.job_id, job.worker_id, job.begun) for job in snapshot.jobs)
         names = client.keys.of_session(session_id, snapshot.mode, shares)
         while chunk := list(islice(names, _CHUNK)):
             client.ask(*(("PERSIST", name) for name in chunk))

@@ -58,6 +58,15 @@ def test_a_session_runs_to_its_end_and_says_where_everything_is(cli: Cli):
     assert recorded(cli) == list(range(6))
 
 
+def test_a_session_that_ends_long_before_its_total_costs_what_it_has_done(cli: Cli):
+    cli.write("objective.py", "def score(params): raise ValueError('broken')")
+    done = cli("run", "session.yaml", "--total-iterations", "1000000000")
+    assert done.code == 1
+    assert "iterations  10 of 1,000,000,000 recorded" in done.out
+    assert cli("rm", "demo").code == 0
+    assert cli("export", "demo").code == 3
+
+
 def test_json_leaves_stdout_to_the_data_and_stderr_empty(cli: Cli):
     done = cli("run", "session.yaml", "-o", "json")
     assert (done.code, done.err) == (0, "")

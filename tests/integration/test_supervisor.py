@@ -322,6 +322,20 @@ async def test_every_key_of_a_finished_session_has_a_time_to_live(
     assert all([await store.read("TTL", name) > 0 for name in names])
 
 
+async def test_what_a_killed_supervisor_left_for_ever_gets_a_time_to_live(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    session_id = await submit(store, tmp_path, "print(1)", workers=2, total_iterations=2)
+    async with supervisor(store, settings) as made:
+        await made.run_session(session_id)
+    names = await store.read("KEYS", f"*{session_id}*")
+    for name in names:  # it had said until when they live, and then it was killed
+        await store.read("PERSIST", name)
+    assert await store.read("HGET", store.keys.session(session_id), "expires_at")
+    await sweep(store, settings.retention, utc_now())
+    assert all([await store.read("TTL", name) > 0 for name in names])
+
+
 async def test_an_expired_session_leaves_the_index(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
     session_id = await submit(store, tmp_path, "print(1)")
     async with supervisor(store, settings) as made:

@@ -513,6 +513,43 @@ async def test_a_metric_that_appears_late_becomes_a_column(
     blocking.close()
 
 
+VANDAL = """
+import os, pathlib, shutil
+def evaluate(params):
+    out = pathlib.Path("out")
+    path = out / "s_worker-1.csv"
+    text = path.read_text() if path.exists() else ""
+    match os.environ["ORCH_ITERATION"]:
+        case "2": os.truncate(path, 0)
+        case "3": os.truncate(path, len(text) - 5)
+        case "4": path.write_text(text + "scribble")
+        case "5": path.unlink()
+        case "6": shutil.rmtree(out)
+        case "7": (out / "copy").write_text(text); (out / "copy").replace(path)
+        case "8": path.write_text("")
+    return {"loss": params["x"], "size": params["n"]}
+"""
+
+
+async def test_what_others_do_to_a_csv_meanwhile_is_undone(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    session_id = await submit(store, settings, write(tmp_path, VANDAL, workers=1, total_iterations=8))
+    assert await finish(store, settings, session_id) is Status.SUCCESS
+    await assert_recorded_once(store, session_id, tmp_path, 8)
+
+
+async def test_a_csv_that_somebody_puts_there_meanwhile_is_left_as_it_is(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    precious = 'import pathlib\ndef evaluate(params):\n    pathlib.Path("out/s_worker-1.csv").write_text("precious")\n'
+    session_id = await submit(store, settings, write(tmp_path, precious + "    return 1.0\n", workers=1))
+    assert await finish(store, settings, session_id) is Status.FAILED
+    (job,) = await store.get_jobs(session_id)
+    assert "s_worker-1.csv is there already and was not when this worker began: move it away" in job.reason
+    assert (tmp_path / "out" / "s_worker-1.csv").read_text() == "precious"
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

@@ -49,6 +49,7 @@ class TuningJob:
         attempt: how many times it was launched.
         failures: how many of its attempts ended badly by themselves; these count against `max_attempts`.
         lost: how many of its last attempts were lost in a row, with their supervisor, since an iteration was recorded.
+        begun: the highest iteration that was begun: the records are those of 1 to this one.
         recorded: iterations recorded so far, failed ones included.
         failed: FAILED iterations among the recorded.
         reason: why it is where it is, e.g. `exit:3`, `signal:SIGKILL`, `timeout`, `lost`.
@@ -76,6 +77,7 @@ class TuningJob:
     attempt: int = 0
     failures: int = 0
     lost: int = 0
+    begun: int = 0
     recorded: int = 0
     failed: int = 0
     reason: str = ""
@@ -104,6 +106,8 @@ class TuningJob:
         if missing := _ALWAYS - raw.keys():
             raise KeyError(*sorted(missing))
         values = {name: _READ.get(name, str)(raw[name]) for name in cls.__match_args__ if name in raw}
+        if "begun" not in values:  # a job from before that was kept: any of its iterations may have a record
+            values["begun"] = values["iterations"] or 0
         return cls(**values)
 
 
@@ -138,6 +142,7 @@ _READ: Mapping[str, Any] = {
     "attempt": int,
     "failures": int,
     "lost": int,
+    "begun": int,
     "recorded": int,
     "spent": float,
     "failed": int,

@@ -92,10 +92,10 @@ class Keys:
         Args:
             session_id: whose keys.
             mode: its mode.
-            jobs: the job id, the worker id and the number of iterations of each job.
+            jobs: the job id, the worker id and the highest begun iteration of each job.
         """
-        for job_id, worker_id, iterations in jobs:
-            for iteration in range(1, iterations + 1):
+        for job_id, worker_id, begun in jobs:
+            for iteration in range(1, begun + 1):
                 yield self.iteration(mode, session_id, worker_id, iteration)
             yield self.log(session_id, job_id)
             yield self.job(session_id, job_id)

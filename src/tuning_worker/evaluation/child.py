@@ -58,8 +58,11 @@ def main(arguments: list[str]) -> None:
         sys.stdout = _Lines(sys.stdout)
     if isinstance(sys.stderr, io.TextIOWrapper):  # pragma: no branch - as above
         sys.stderr.reconfigure(line_buffering=True)
-    with open(requests, encoding="utf-8") as lines, open(replies, "w", encoding="utf-8") as answers:  # noqa: PTH123 - fds
-        _serve(lines, answers)
+    try:
+        with open(requests, encoding="utf-8") as lines, open(replies, "w", encoding="utf-8") as answers:  # noqa: PTH123 - fds
+            _serve(lines, answers)
+    except OSError:  # the objective has closed them
+        _wait_for_the_end(replies)
 
 
 class _Lines(io.TextIOWrapper):
@@ -104,6 +107,14 @@ def _leave_a_guard(requests: int, unused: tuple[int, ...]) -> None:
     hung_up.poll()  # pragma: no cover
     kill_marked(os.environ[MARKER])  # pragma: no cover
     kill_group(group)  # pragma: no cover - and itself
+
+
+def _wait_for_the_end(replies: int) -> None:
+    """Wait to be killed: the worker, which finds its pipe closed, says in its own words what the objective did."""
+    with contextlib.suppress(OSError):
+        os.close(replies)
+    while True:
+        signal.pause()
 
 
 def _serve(lines: IO[str], answers: IO[str]) -> None:

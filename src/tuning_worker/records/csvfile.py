@@ -35,7 +35,7 @@ class DiskFullError(StateError):
 
 
 class IterationCsv:
-    """The CSV of one worker in one session; nobody else writes it while it is open.
+    """The CSV of one worker in one session. What anybody else does to it while it is open is undone at the next row.
 
     Args:
         path: of the file; its folder is made where it is missing.
@@ -73,6 +73,7 @@ class IterationCsv:
         except StateError:
             self.note.close()
             raise
+        self._left = self._found()
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +110,7 @@ class IterationCsv:
         except OSError as error:
             raise self._failed(error) from error
         number = int(row["iteration"])
-        if not self.path.exists() or not set(row) <= set(self._columns):
+        if not self._left or not set(row) <= set(self._columns):
             self._rewrite({**self.rows, number: row})
         else:
             self._append(row)
@@ -121,14 +122,25 @@ class IterationCsv:
         self._behind = True
 
     def settle(self) -> None:
-        """Write what is owed.
+        """Write what is owed, and all of it again where somebody else has changed, truncated or removed the file.
 
         Raises:
             DiskFullError: there still is no room.
-            StateError: it cannot be written.
+            StateError: it cannot be written, or somebody else has put it there.
         """
-        if self._behind:
+        found = self._found()
+        if found and not self._left:
+            raise self._foreign("was not when this worker began")
+        if self._behind or found != self._left:
             self.write(self.rows.values())
+
+    def _found(self) -> tuple[int, ...]:
+        """Return by what it is known that the file is as it was left; nothing where there is no file."""
+        try:
+            stat = self.path.stat()
+        except OSError:
+            return ()
+        return stat.st_ino, stat.st_size
 
     def _append(self, row: Row) -> None:
         size = self.path.stat().st_size
@@ -138,6 +150,8 @@ class IterationCsv:
             with suppress(OSError):
                 os.truncate(self.path, size)
             raise self._failed(error) from error
+        finally:
+            self._left = self._found()
 
     def _rewrite(self, rows: Mapping[int, Row]) -> None:
         metrics = sorted({name for row in rows.values() for name in row if name.startswith("metrics_")})
@@ -145,6 +159,7 @@ class IterationCsv:
         beside = self.path.with_name(f".{self.path.name}.new")
         lines = [_line(columns), *(_cells(row, columns) for _, row in sorted(rows.items()))]
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             _write_synced(beside, "".join(lines).encode(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             beside.replace(self.path)
             _sync_folder(self.path.parent)
@@ -152,7 +167,7 @@ class IterationCsv:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
             raise self._failed(error) from error
-        self._columns = columns
+        self._columns, self._left = columns, self._found()
 
     def _read(self) -> dict[int, Row]:
         """Read the rows; one that a crash left unfinished is cut off, once the file is known to be this worker's."""

@@ -132,6 +132,7 @@ def begin(
             dumps(to_hash({f"params_{name}": value for name, value in params.items()})),
             str(max_failures or ""),
             bars,
+            str(place.iteration),
         ),
         checked_by_job(read, place.job_id, whole=True),
     )

@@ -1,12 +1,12 @@
 -- An iteration begins: its parameters are stored before they are evaluated, so that whoever resumes evaluates the same.
 -- KEYS  job iteration candidates points session
--- ARGV  token worker_id g point params(JSON) fields(JSON) params_fields(JSON) max_failures bars(JSON)
+-- ARGV  token worker_id g point params(JSON) fields(JSON) params_fields(JSON) max_failures bars(JSON) iteration
 -- point: the text of the point to claim, or '' where the optimizer does not mind repeating one.
 -- max_failures: with so many FAILED iterations in the session nothing more begins; '' for no limit.
 -- bars: what its running value must reach to go on, stored like its parameters; '' without a pruner.
 -- Gives {'begun'} | {'stored', params, bars} | {'recorded'} | {'taken', g} | {'enough', failures} | {'fenced', token}
 
-local job = redis.call('HMGET', KEYS[1], 'token', 'status')
+local job = redis.call('HMGET', KEYS[1], 'token', 'status', 'begun')
 if job[1] ~= ARGV[1] or job[2] ~= 'RUNNING' then
   return {'fenced', job[1] or ''}
 end
@@ -43,4 +43,7 @@ if ARGV[9] ~= '' then
   redis.call('HSET', KEYS[2], 'bars', ARGV[9])
 end
 show_candidate(ARGV[5])
+if tonumber(ARGV[10]) > tonumber(job[3] or '0') then
+  redis.call('HSET', KEYS[1], 'begun', ARGV[10]) -- how far whoever removes the session has to look for records
+end
 return {'begun'}
