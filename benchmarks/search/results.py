@@ -75,7 +75,8 @@ def read(paths: Iterable[Path]) -> Results:
         if entry["problem"] not in OPTIMA:
             best[entry["problem"]] = min(best.get(entry["problem"], np.inf), *entry["best"].values())
     results = Results({}, {})
-    for entry in entries:
+    # A session ends with fewer workers than it had, so of two runs the one that comes closer to its end there counts.
+    for entry in sorted(entries, key=lambda entry: -entry["total"]):
         problem, method = entry["problem"], entry["method"]
         for at, value in entry["best"].items():
             of_seeds = results.regrets.setdefault((problem, method, int(at)), {})

@@ -25,8 +25,8 @@ LIARS = False
 class BayesianOptimizer:
     """TPE on what the session knows, the same for the same knowledge whatever the order in which it came.
 
-    - Candidates under evaluation change nothing. As places to stay away from (Optuna's constant liars) they would keep
-      workers off what is best, the more of them the more; candidates of different g differ by chance.
+    - Candidates under evaluation change nothing: those of different g differ by chance. As places to stay away from
+      (Optuna's constant liars) they keep workers off what is best, which short sessions pay for.
     - FAILED iterations are places to stay away from, without a made-up number.
     - Results outside the space (of an earlier form of the config, say) are not shown.
     - With several objectives it is multi-objective TPE; the best are then those that the fewest others beat.
