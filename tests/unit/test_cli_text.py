@@ -15,7 +15,7 @@ from orchestrator.cli.checks import State
 from orchestrator.cli.output import Format, Shown, escaped, one_line, write
 from orchestrator.cli.polled import Asked, parse
 from orchestrator.cli.progress import LineProgress, NoProgress
-from orchestrator.cli.session_view import jobs_table, pace_line, session_table, status_line, time_line
+from orchestrator.cli.session_view import jobs_table, metrics_line, pace_line, session_table, status_line, time_line
 from orchestrator.cli.tables import columns, named, number, span
 from orchestrator.domain.job import Status, TuningJob
 from orchestrator.domain.snapshot import SessionSnapshot
@@ -264,3 +264,9 @@ def test_disk_and_open_files(tmp_path: Path):
     (tmp_path / "file").touch()
     assert checks.check_disk(tmp_path / "file").state is State.BROKEN
     assert checks.check_open_files(10**9).state is State.WARN
+
+
+def test_very_many_metrics_are_counted():
+    names = [f"m{number:02}" for number in range(40)]
+    assert metrics_line(names[:12]) == " ".join(names[:12])
+    assert metrics_line(names) == " ".join(names[:12]) + " and 28 more (`-o json` has all)"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.snapshot import SessionSnapshot
 
 _JOBS_SHOWN = 40
+_METRICS_SHOWN = 12
 _QUIET = (Status.SUCCESS, Status.PENDING)
 """Jobs of which there may be very many, and of which one is like the other."""
 
@@ -31,13 +32,20 @@ def session_table(snapshot: SessionSnapshot, now: datetime, limit: int | None) -
         ("search", search_line(snapshot)),
         ("env, mode", f"{snapshot.env}, {snapshot.mode}"),
         ("best", best_text(snapshot)),
-        ("metrics", " ".join(map(one_line, snapshot.metrics))),
+        ("metrics", metrics_line(snapshot.metrics)),
         ("last update", _moment(snapshot.last_update, now)),
         ("labels", " ".join(f"{one_line(name)}={one_line(value)}" for name, value in snapshot.labels.items())),
         ("daemon", daemon_line(snapshot)),
         ("redis", _away_line(snapshot)),
     ]
     return f"{named(values, limit)}\n\n{jobs_table(snapshot, now, limit)}"
+
+
+def metrics_line(names: Sequence[str]) -> str:
+    """Name the metrics that were seen; of very many the first, and how many there are."""
+    shown = " ".join(map(one_line, names[:_METRICS_SHOWN]))
+    more = len(names) - _METRICS_SHOWN
+    return f"{shown} and {more} more (`-o json` has all)" if more > 0 else shown
 
 
 def sessions_table(sessions: Sequence[SessionSnapshot], now: datetime, limit: int | None) -> str:
