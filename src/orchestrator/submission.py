@@ -17,6 +17,7 @@ from orchestrator.domain.plan import plan_jobs, surplus_workers
 from orchestrator.domain.record import Submission
 from orchestrator.domain.session import SessionSpec, choose_optimizer, choose_seed, load_session, restore_session
 from orchestrator.errors import Problem, SpecError, StateError
+from orchestrator.looking import is_file, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,7 +89,7 @@ def prepare(file: SessionFile, settings: Settings, cwd: Path) -> Submission:
         why = f"the optimizer {answer['optimizer']} learns nothing from results: leave resume_from out"
         raise SpecError((Problem(why, str(file.path), path=("resume_from",)),))
     # A path found from the working directory stays as it was written: it means the same to the jobs, which start there.
-    shown = spec.config_path if (cwd / spec.config_path).exists() else str(config)
+    shown = spec.config_path if is_there(cwd / spec.config_path) else str(config)
     resolved = spec.model_copy(update={"config_path": shown, "optimizer": choose_optimizer(spec, answer["optimizer"])})
     return Submission(
         spec=resolved,
@@ -126,7 +127,7 @@ def taken_outputs(spec: SessionSpec, cwd: Path) -> list[str]:
     """Return the CSV files of a session that are there already."""
     if spec.worker_command:
         return []
-    return [planned.output_csv for planned in plan_jobs(spec) if (cwd / planned.output_csv).exists()]
+    return [planned.output_csv for planned in plan_jobs(spec) if is_there(cwd / planned.output_csv)]
 
 
 def refuse_taken_outputs(spec: SessionSpec, cwd: Path) -> None:
@@ -164,7 +165,7 @@ def outside_roots(path: Path, roots: Sequence[Path]) -> bool:
 
 
 def _find(name: str, *folders: Path) -> Path | None:
-    return next((path for folder in folders if (path := (folder / name).resolve()).is_file()), None)
+    return next((path for folder in folders if is_file(path := (folder / name).resolve())), None)
 
 
 def _check_outputs(file: SessionFile, settings: Settings, cwd: Path) -> None:

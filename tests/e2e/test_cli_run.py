@@ -67,6 +67,17 @@ def test_a_session_that_ends_long_before_its_total_costs_what_it_has_done(cli: C
     assert cli("export", "demo").code == 3
 
 
+def test_a_name_that_no_file_can_have_is_a_sentence(cli: Cli):
+    name = "y" * 300
+    done = cli("run", "session.yaml", "--set", f"config_path={name}")
+    assert done.code == 2
+    assert "session.yaml: config_path: there is no" in done.err
+    done = cli("run", "session.yaml", "--set", f"base_output_csv={name}")
+    assert done.code == 1
+    assert "_worker-1.csv: File name too long: choose another base_output_csv" in " ".join(done.out.split())
+    assert cli("rm", "demo", "--files").code == 0
+
+
 def test_json_leaves_stdout_to_the_data_and_stderr_empty(cli: Cli):
     done = cli("run", "session.yaml", "-o", "json")
     assert (done.code, done.err) == (0, "")

@@ -513,6 +513,35 @@ async def test_a_metric_that_appears_late_becomes_a_column(
     blocking.close()
 
 
+async def test_metrics_with_other_names_each_time_are_a_failure_before_they_are_too_many(
+    store: RedisStore, settings: Settings, tmp_path: Path
+) -> None:
+    fresh = (
+        'import uuid\ndef evaluate(params):\n    return {"loss": 1.0, **{uuid.uuid4().hex: n for n in range(240)}}\n'
+    )
+    session_id = await submit(store, settings, write(tmp_path, fresh, workers=1))
+    assert await finish(store, settings, session_id) is Status.SUCCESS
+    await assert_recorded_once(store, session_id, tmp_path, 6)
+    *found, fifth, sixth = await recorded(store, session_id)
+    assert {result["status"] for result in found} == {"SUCCESS"}
+    assert "this worker's would have 1201 names, where at most 1000 can be recorded" in fifth["reason"]
+    assert (fifth["status"], fifth["metrics"]) == (sixth["status"], sixth["metrics"]) == ("FAILED", {"loss": 1.0})
+
+
+def test_a_row_with_a_long_choice_is_read_back(tmp_path: Path) -> None:
+    given = {
+        "session_id": "s",
+        "worker_id": "worker-1",
+        "iteration": "1",
+        "status": "SUCCESS",
+        "params_c": "x" * 500_000,
+    }
+    with IterationCsv(tmp_path / "s.csv", "s", "worker-1", ["c"]) as written:
+        written.append(given, {})
+    with IterationCsv(tmp_path / "s.csv", "s", "worker-1", ["c"]) as found:
+        assert found.rows[1]["params_c"] == given["params_c"]
+
+
 VANDAL = """
 import os, pathlib, shutil
 def evaluate(params):

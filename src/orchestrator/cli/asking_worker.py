@@ -26,6 +26,7 @@ from orchestrator.errors import (
     StoreUnreachableError,
     UsageError,
 )
+from orchestrator.looking import is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -52,7 +53,7 @@ def ask_in_place(session_id: str, settings: Settings, verb: str, arguments: Sequ
             raise StateError(f"session {session_id} runs a worker_command: it records no iterations")
         python = str(spec.python or settings.worker_python or sys.executable)
         where = {"ORCH_REDIS_URL": url, "ORCH_ENV": settings.env, "ORCH_KEY_PREFIX": settings.key_prefix}
-        if not Path(record["cwd"]).is_dir():
+        if not is_folder(Path(record["cwd"])):
             raise StateError(f"{record['cwd']}, where session {session_id} was submitted, is gone")
         try:
             done = subprocess.run(

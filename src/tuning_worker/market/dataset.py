@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from orchestrator.looking import is_there
 from tuning_worker.market import source
 from tuning_worker.market.source import MarketDataError, read_origin
 
@@ -128,7 +129,7 @@ def together(hashes: Mapping[str, str]) -> str:
 def _found(text: str, base: Path) -> Path:
     """Return the file from the current directory, else beside the tuning config."""
     here, beside = Path(text).absolute(), base.absolute() / text
-    return here if here.exists() or not beside.exists() else beside
+    return here if is_there(here) or not is_there(beside) else beside
 
 
 def _sha256(path: Path) -> str:

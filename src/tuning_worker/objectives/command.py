@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field
 from typing_extensions import override
 
+from orchestrator.looking import is_file, is_folder
 from tuning_worker.objectives.command_run import Ended, run_command
 from tuning_worker.objectives.metrics import metrics_from
 from tuning_worker.objectives.protocol import EvaluationFailed, Metrics, ObjectiveSpec, Params
@@ -55,7 +56,7 @@ class CommandSpec(ObjectiveSpec):
     def check(self, base: Path, names: tuple[str, ...]) -> list[str]:
         problems = [problem for argument in self.argv for problem in _template_problems(argument, names)]
         cwd = self._cwd(base)
-        if not cwd.is_dir():
+        if not is_folder(cwd):
             problems.append(f"there is no directory {cwd} to run the command in")
         if "{" not in self.argv[0] and self._program(base) is None:
             problems.append(f"there is no program {self.argv[0]} that can be executed")
@@ -73,7 +74,7 @@ class CommandSpec(ObjectiveSpec):
     def _cwd(self, base: Path) -> Path:
         here = Path(self.cwd or ".").absolute()
         beside = base.absolute() / (self.cwd or ".")
-        return here if here.is_dir() or not beside.is_dir() else beside
+        return here if is_folder(here) or not is_folder(beside) else beside
 
     def _program(self, base: Path) -> str | None:
         """Return the absolute path of the program, links kept (its name may be its role), or None."""
@@ -83,7 +84,7 @@ class CommandSpec(ObjectiveSpec):
             return found and str(Path(found).absolute())
         for folder in (self._cwd(base), base.absolute()):
             candidate = folder / name
-            if candidate.is_file() and os.access(candidate, os.X_OK):
+            if is_file(candidate) and os.access(candidate, os.X_OK):
                 return os.path.normpath(candidate)
         return None
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, JsonValue
 from typing_extensions import override
 
+from orchestrator.looking import is_file
 from tuning_worker.objectives.lookup import find_module, function_problems, may_yield
 from tuning_worker.objectives.metrics import metrics_from
 from tuning_worker.objectives.protocol import EvaluationFailed, Folds, Measurement, Metrics, ObjectiveSpec, Params
@@ -91,7 +92,7 @@ class PythonSpec(ObjectiveSpec):
         if self.module_file is None or self.module_sha256 is None:
             return
         file = Path(self.module_file)
-        if not file.is_file():
+        if not is_file(file):
             print(f"warning: {file}, found at submit, is gone", file=sys.stderr)  # noqa: T201 - the job's log
         elif _sha256(file) != self.module_sha256:
             print(f"warning: {file} has changed since submit", file=sys.stderr)  # noqa: T201 - the job's log

@@ -81,6 +81,11 @@ class IterationCsv:
     def __exit__(self, *_: object) -> None:
         self.note.close()
 
+    @property
+    def metrics(self) -> set[str]:
+        """The metrics that have a column."""
+        return {column.removeprefix("metrics_") for column in self._columns if column.startswith("metrics_")}
+
     def write(self, rows: Iterable[Row]) -> None:
         """Make the file hold exactly these rows, in one step that a crash cannot halve.
 
@@ -182,6 +187,7 @@ class IterationCsv:
         return rows
 
     def _rows(self, whole: bytes) -> dict[int, Row]:
+        csv.field_size_limit(len(whole))  # a choice may be a longer text than the 128 KiB that are usual
         try:
             lines = list(csv.reader(io.StringIO(whole.decode()), strict=True))
         except (csv.Error, UnicodeDecodeError) as error:

@@ -15,6 +15,7 @@ from tuning_worker.evaluation.evaluator import Evaluation
 from tuning_worker.records.csvfile import DiskFullError
 from tuning_worker.records.reproduction import differing
 from tuning_worker.records.texts import flat, named, number_of, row_of, text_of, written
+from tuning_worker.records.unrecordable import within_columns, without_room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,18 +74,19 @@ class Records:
         """Record an iteration: its row on the disk first, then its commit.
 
         Returns:
-            What is recorded: where the disk is full, the iteration has failed by that, and its row is owed.
+            What is recorded: a failure where there are too many metrics, or no room on the disk: its row is owed then.
 
         Raises:
             StateError: the CSV cannot be written; nothing is recorded.
             FencedError: another attempt of this job runs.
         """
+        outcome = within_columns(outcome, self.csv.metrics)
         fields = self._fields(iteration, outcome)
         row = self._row(fields, params, outcome)
         try:
             self.csv.append(row, {"fields": written(fields), "metrics": outcome.metrics})
         except DiskFullError as error:
-            outcome = _failed_by(error, outcome)
+            outcome = without_room(outcome, error)
             fields = self._fields(iteration, outcome)
             self.csv.owe(self._row(fields, params, outcome))
         self.commit(iteration, fields, IterationStatus(outcome.status), params, outcome.value, outcome.metrics)
@@ -207,7 +209,3 @@ class Records:
             "iteration": place.iteration,
             "g": place.g,
         }
-
-
-def _failed_by(error: DiskFullError, outcome: Evaluation) -> Evaluation:
-    return Evaluation("FAILED", None, outcome.metrics, "disk_full", str(error), None, outcome.seconds)

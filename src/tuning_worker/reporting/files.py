@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from orchestrator.errors import StateError, UsageError
+from orchestrator.looking import is_folder, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,9 +47,9 @@ def new_file(path: Path, *, force: bool) -> Iterator[BinaryIO]:
 
 
 def _refuse_taken(path: Path, *, force: bool) -> None:
-    if path.is_dir():
+    if is_folder(path):
         raise UsageError(f"{path} is a directory: name a file")
-    if path.exists() and not force:
+    if is_there(path) and not force:
         raise StateError(f"{path} is there already: name another file, or write over it with --force")
 
 
