@@ -187,7 +187,8 @@ class IterationCsv:
         return rows
 
     def _rows(self, whole: bytes) -> dict[int, Row]:
-        csv.field_size_limit(len(whole))  # a choice may be a longer text than the 128 KiB that are usual
+        # A choice may be a longer text than the 128 KiB that are usual; the limit is of the whole process.
+        csv.field_size_limit(max(csv.field_size_limit(), len(whole)))
         try:
             lines = list(csv.reader(io.StringIO(whole.decode()), strict=True))
         except (csv.Error, UnicodeDecodeError) as error:
