@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, create_model, field_validator
 
 from orchestrator.domain.complaints import nearest
-from orchestrator.domain.documents import decode_document, parse_document, validate
+from orchestrator.domain.documents import Document, decode_document, parse_document, validate
 from orchestrator.domain.session import MAX_SEED
 from orchestrator.errors import SpecError
 from tuning_worker.days import EvaluationSpec  # noqa: TC001 - pydantic reads it at run time
@@ -24,7 +25,6 @@ from tuning_worker.space.problems import find_problems, make_space
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from orchestrator.domain.documents import Document
     from tuning_worker.space.search_space import SearchSpace
 
 _MAX_GRID_POINTS = 10_000
@@ -111,7 +111,7 @@ class _UnknownObjective(BaseModel):
 
 
 def load_tuning_config(raw: bytes | str, source: str) -> TuningConfig:
-    """Read a tuning config (YAML, or its snapshot in JSON).
+    """Read a tuning config.
 
     Only the module of the objective that the file names is imported, and no optimizer.
 
@@ -122,7 +122,19 @@ def load_tuning_config(raw: bytes | str, source: str) -> TuningConfig:
     Raises:
         SpecError: with every problem of the file, each at its line and column.
     """
-    document = decode_document(raw, source) if isinstance(raw, bytes) else parse_document(raw, source)
+    return _checked(decode_document(raw, source) if isinstance(raw, bytes) else parse_document(raw, source))
+
+
+def recall_tuning_config(snapshot: str, session_id: str) -> TuningConfig:
+    """Read a session's tuning config as it was at submit: JSON, longer than the file was, so without its limits.
+
+    Raises:
+        SpecError: another version of the program wrote it, which knew other fields.
+    """
+    return _checked(Document(f"the tuning config of session {session_id}", json.loads(snapshot)))
+
+
+def _checked(document: Document) -> TuningConfig:
     tuning = validate(document, _file_model(_kind(document))).tuning
     problems = find_problems(tuning.search_space, tuning.constraints)
     if found := tuple(document.problem(("tuning", *path), sentence) for path, sentence in problems):

@@ -2,7 +2,7 @@
 
 Whatever an evaluation starts inherits a marker in its environment. It is looked for in all of `/proc`, which costs
 about 25 µs a process, so only where something is to be killed. A process that cleared its environment *and* left
-its group escapes; the job's supervisor, which is a subreaper, gets it at the end of the job.
+its group escapes; at the end of the job it is killed where the job has a cgroup, and only there.
 """
 
 from __future__ import annotations

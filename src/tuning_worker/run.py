@@ -13,7 +13,7 @@ from orchestrator.domain.outcome import WorkerExit
 from orchestrator.store import calls
 from orchestrator.store.calls import Beginning, Begun, Enough, Taken
 from tuning_worker.candidates import Candidates
-from tuning_worker.config import load_tuning_config
+from tuning_worker.config import recall_tuning_config
 from tuning_worker.evaluation.evaluator import Evaluator, Identity
 from tuning_worker.feed import Feed
 from tuning_worker.optimizers import Optimizer, make_optimizer
@@ -71,7 +71,7 @@ class Worker:
             OrchError: it cannot go on; what is recorded stays.
         """
         share = self.share
-        config = load_tuning_config(share.tuning, f"the tuning config of session {share.session_id}")
+        config = recall_tuning_config(share.tuning, share.session_id)
         csv = self._prepare(config)
         stored = reconcile(self.records)
         self.kinds = [_kind(record.get("kind")) for _, record in sorted(stored.items())[:_BROKEN_AFTER]]

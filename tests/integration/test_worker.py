@@ -542,6 +542,14 @@ def test_a_row_with_a_long_choice_is_read_back(tmp_path: Path) -> None:
         assert found.rows[1]["params_c"] == given["params_c"]
 
 
+async def test_thousands_of_parameters_are_recorded(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
+    more = "".join(f"    p{number}: {number}\n" for number in range(4500))
+    tuning = TUNING.replace("search_space:\n", f"search_space:\n{more}")
+    session_id = await submit(store, settings, write(tmp_path, tuning=tuning, workers=1, total_iterations=1))
+    assert await finish(store, settings, session_id) is Status.SUCCESS
+    await assert_recorded_once(store, session_id, tmp_path, 1)
+
+
 VANDAL = """
 import os, pathlib, shutil
 def evaluate(params):

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from orchestrator.errors import SpecError
-from tuning_worker.config import TuningConfig, load_tuning_config
+from tuning_worker.config import TuningConfig, load_tuning_config, recall_tuning_config
 from tuning_worker.objectives.command import CommandSpec
 from tuning_worker.objectives.python import PythonSpec
 
@@ -59,7 +59,15 @@ def test_what_a_config_need_not_say():
 def test_a_snapshot_in_json_is_the_same_config(text: str):
     config = load_tuning_config(text, "t.yaml")
     snapshot = json.dumps({"tuning": config.model_dump(mode="json")})
-    assert load_tuning_config(snapshot, "snapshot") == config
+    assert recall_tuning_config(snapshot, "s") == config
+
+
+def test_a_snapshot_may_be_longer_than_a_file():
+    dimension = {"type": "float", "bounds": [0.0, 1.0], "log": False, "step": None, "when": None}
+    tuning = load_tuning_config(LEAST, "t.yaml").model_dump(mode="json")
+    tuning["objective"]["argv"] = ["./train.sh"]
+    tuning["search_space"] = {f"p{number}": dimension for number in range(8000)}
+    assert len(recall_tuning_config(json.dumps({"tuning": tuning}), "s").search_space) == 8000
 
 
 def test_everything_that_is_wrong_is_said_at_once_with_its_place():

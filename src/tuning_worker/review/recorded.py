@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 from orchestrator.domain.fronts import pareto_front, read_objectives
 from orchestrator.domain.iteration import IterationStatus, other_fields
 from orchestrator.errors import NotFoundError, StateError
-from tuning_worker.config import TuningConfig, load_tuning_config
+from tuning_worker.config import TuningConfig, recall_tuning_config
 from tuning_worker.pruner import read_bars
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class RecordedSession:
         """
         if not self.tuning:
             raise StateError(f"session {self.session_id} runs a worker_command: it records no iterations")
-        return load_tuning_config(self.fields["tuning"], f"the tuning config of session {self.session_id}")
+        return recall_tuning_config(self.fields["tuning"], self.session_id)
 
     @property
     def split(self) -> Split | None:

@@ -6,12 +6,18 @@ local function event(key, now, ...)
   redis.call('XADD', key, 'MAXLEN', '~', EVENTS_KEPT, '*', 'time', now, ...)
 end
 
+local AT_ONCE = 1000 -- Lua's unpack gives up at 8000 values
+
 -- HSET of a table {field = value}; an empty table writes nothing.
 local function hset(key, fields)
   local flat = {}
   for name, value in pairs(fields) do
     flat[#flat + 1] = name
     flat[#flat + 1] = value
+    if #flat >= AT_ONCE then
+      redis.call('HSET', key, unpack(flat))
+      flat = {}
+    end
   end
   if #flat > 0 then
     redis.call('HSET', key, unpack(flat))
