@@ -71,8 +71,8 @@ class Bar(NamedTuple):
     """What must be reached after a fold.
 
     Attributes:
-        value: `rank` of the iterations before had this or better.
-        rank: …
+        value: the worst that is good enough.
+        rank: how many of the iterations before had this or better.
         of: how many iterations there were.
     """
 
