@@ -83,7 +83,12 @@ class Launcher:
     def survivors(self) -> list[int]:
         """Every living process with the marker, as somebody else would look for them."""
         mark = f"ORCH_JOB_ID={self.marker}".encode()
-        return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if mark in read_quietly(path)]
+        # Not by a glob over `[0-9]*/environ`: it raises ESRCH for a process that ends while it looks.
+        return [
+            int(path.name)
+            for path in Path("/proc").iterdir()
+            if path.name.isdigit() and mark in read_quietly(path / "environ")
+        ]
 
 
 def read_quietly(path: Path) -> bytes:
