@@ -63,9 +63,9 @@ def results(  # noqa: PLR0913, PLR0917 - each is an option
 ) -> None:
     """Show what the iterations of a session gave.
 
-    They are in the order in which they were recorded; with --top or --by, best first. A name is a metric's or else a
-    parameter's; params_NAME and metrics_NAME are exact. With several objectives, those that no other beats in all of
-    them are marked.
+    They are in the order in which they were recorded; with --top or --by, best first. G counts the iterations of the
+    session, from 0, ITERATION those of its worker, from 1. A name is a metric's or else a parameter's; params_NAME and
+    metrics_NAME are exact. With several objectives, those that no other beats in all of them are marked.
     """
     question = _Question(top, by, ascending, tuple(map(parse_condition, where or ())), status, worker, _names(columns))
     with open_client(settings_here(env)) as client:
