@@ -303,9 +303,9 @@ def test_no_color_is_honoured_on_a_terminal(cli: Cli):
 
 
 def test_a_terminal_that_cannot_redraw_gets_lines(cli: Cli):
-    cli.environ["TERM"] = "dumb"
+    cli.environ |= {"TERM": "dumb", "COLUMNS": "40"}
     name = "a-session-whose-name-alone-is-wider-than-this-terminal"
-    code, sent = on_terminal(cli, "run", "session.yaml", "--session-id", name, columns=40)
+    code, sent = on_terminal(cli, "run", "session.yaml", "--session-id", name)
     assert code == 0
     assert "\x1b" not in sent
     assert "━" not in sent
