@@ -132,7 +132,7 @@ def test_results_are_in_order_or_ranked(finished: Cli):
 
 def test_results_for_people(finished: Cli):
     shown = finished("results", "demo", "--top", "6").out.splitlines()
-    assert shown[0].split() == ["G", "WORKER", "ITERATION", "STATUS", "VALUE", "x", "n", "kind", "REASON"]
+    assert shown[0].split() == ["G", "WORKER", "ITERATION", "STATUS", "value", "x", "n", "kind", "REASON"]
     assert shown[-1].endswith("ValueError: too\\x1b[31m large")
     assert len(finished("results", "demo", "-o", "quiet").out.splitlines()) == 6
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,15 @@ from orchestrator.cli.checks import State
 from orchestrator.cli.output import Format, Shown, escaped, one_line, write
 from orchestrator.cli.polled import Asked, parse
 from orchestrator.cli.progress import LineProgress, NoProgress
-from orchestrator.cli.session_view import jobs_table, metrics_line, pace_line, session_table, status_line, time_line
+from orchestrator.cli.session_view import (
+    jobs_table,
+    metrics_line,
+    pace_line,
+    session_table,
+    sessions_table,
+    status_line,
+    time_line,
+)
 from orchestrator.cli.tables import columns, commands, named, number, span
 from orchestrator.domain.job import Status, TuningJob
 from orchestrator.domain.snapshot import SessionSnapshot
@@ -142,6 +151,15 @@ def test_a_session_says_who_serves_it():
     nobody = "not served: no daemon serves env docker; `orch daemon` goes on, or `orch run FILE`"
     assert status_line(session()) == f"RUNNING, {nobody}"
     assert status_line(session(status="FAILED")) == "FAILED"
+
+
+def test_a_list_says_which_sessions_nobody_serves():
+    listed = [session(), session(owner=SERVED, paused=1), session(status="SUCCESS")]
+    shown = sessions_table(listed, NOW, None)
+    states = [re.split("  +", line)[1] for line in shown.splitlines()[1:4]]
+    assert states == ["RUNNING, not served", "RUNNING, paused", "SUCCESS"]
+    assert shown.count("not served: no daemon serves env docker; `orch daemon` goes on, or `orch run FILE`") == 1
+    assert "not served" not in sessions_table(listed[1:], NOW, None)
 
 
 BEFORE = "2026-03-01T11:00:00Z"

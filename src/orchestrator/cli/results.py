@@ -188,7 +188,7 @@ def _usual_titles(chosen: Sequence[Result], question: _Question, objectives: Map
     by = question.by or "value"
     return {
         **{name: _HEADERS[name] for name in ("g", "worker_id", "iteration", "status")},
-        **({} if several and not question.by else {by: by.upper()}),
+        **({} if several and not question.by else {by: question.by or next(iter(objectives), by)}),
         **{f"metrics_{name}": name for name in several},
         **{f"params_{name}": name for name in params if by not in (name, f"params_{name}")},
         **({"reason": "REASON"} if any(result["reason"] for result in chosen) else {}),
