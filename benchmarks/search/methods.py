@@ -14,15 +14,16 @@ import optuna
 from functions import problem
 from simulate import simulate_async, simulate_batch
 
-from tuning_worker.optimizers import bayesian, make_optimizer, studies, tpe
+from tuning_worker.optimizers import Result, bayesian, make_optimizer, tpe
 from tuning_worker.space.dimensions import CategoricalDimension, FloatDimension
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from functions import Problem
 
-    from tuning_worker.space.search_space import SearchSpace
+    from tuning_worker.optimizers import Optimizer
+    from tuning_worker.space.search_space import Params, Point, SearchSpace
 
 MEAN_SECONDS = 0.2  # of an evaluation where processes are real: many times what an ask takes
 Values = list[float | None]
@@ -45,21 +46,37 @@ def _ours(
     *,
     optimizer: str = "bayesian",
     workers: int = 1,
-    batch: bool = False,
+    simulate: Callable[..., Values] = simulate_async,
     **changes: Any,
 ) -> Values:
     with ExitStack() as stack:
         for constant, changed in changes.items():
             stack.enter_context(_changed(constant, changed))
         made = make_optimizer(optimizer, it.space, seed=seed, direction="minimize", grid_points=3, total=total)
-        simulate = simulate_batch if batch else simulate_async
         return simulate(made, it.space, it.value, workers=workers, total=total, seed=seed)
+
+
+class _Liars:
+    """An optimizer that takes what is under evaluation for bad, as Optuna does."""
+
+    learns = unique = True
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._optimizer = optimizer
+
+    def suggest(self, g: int, results: Sequence[Result], pending: Mapping[int, Params], attempt: int = 0) -> Point:
+        liars = [Result(each, params, None) for each, params in pending.items() if each != g]
+        return self._optimizer.suggest(g, [*results, *liars], pending, attempt)
+
+
+def _simulate_liars(optimizer: Optimizer, *args: Any, **more: Any) -> Values:
+    return simulate_async(_Liars(optimizer), *args, **more)
 
 
 @contextmanager
 def _changed(constant: str, changed: Any) -> Iterator[None]:
     """A constant of the optimizer, changed for a while."""
-    module: Any = next(module for module in (bayesian, tpe, studies) if hasattr(module, constant))
+    module: Any = next(module for module in (bayesian, tpe) if hasattr(module, constant))
     kept = getattr(module, constant)
     setattr(module, constant, changed)
     try:
@@ -131,12 +148,9 @@ METHODS: dict[str, tuple[Callable[..., Values], dict[str, Any]]] = {
     "optuna": (_optuna, {}),
     "optuna-8-processes": (_optuna_parallel, {"workers": 8}),
     **{f"async-{n}": (_ours, {"workers": n}) for n in (1, 4, 8, 16)},
-    **{f"batch-{n}": (_ours, {"workers": n, "batch": True}) for n in (4, 8, 16)},
-    **{f"independent-{n}": (_ours, {"workers": n, "MULTIVARIATE": False}) for n in (1, 8)},
-    **{f"liars-{n}": (_ours, {"workers": n, "LIARS": True}) for n in (8, 16)},
-    "batch-liars-8": (_ours, {"workers": 8, "batch": True, "LIARS": True}),
-    "failed-last-8": (_ours, {"workers": 8, "FAILED_AS": optuna.trial.TrialState.PRUNED}),
-    "failed-hidden-8": (_ours, {"workers": 8, "FAILED_AS": optuna.trial.TrialState.FAIL}),
+    **{f"batch-{n}": (_ours, {"workers": n, "simulate": simulate_batch}) for n in (4, 8, 16)},
+    "liars-8": (_ours, {"workers": 8, "simulate": _simulate_liars}),
+    "as-optuna-8": (_ours, {"workers": 8, "DRAWS": 24, "GOOD_WIDTH": 1.0, "BAD_WIDTH": 1.0}),
     **{f"startup-{n}-8": (_ours, {"workers": 8, "STARTUP": n}) for n in (5, 20)},
     "uncapped-8": (_ours, {"workers": 8, "BEST": 10**9, "LATEST": 10**9}),
     **{f"{name}-8": (_ours, {"workers": 8, "optimizer": name}) for name in ("qmc", "cmaes", "nsga2", "gp")},

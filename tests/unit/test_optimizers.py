@@ -272,7 +272,7 @@ def test_bayesian_handles_the_widest_and_the_narrowest_dimensions(extreme: dict[
         known.append(Result(g, point, float(point["x"]) * (g % 3 - 1) if abs(point["x"]) < 1e300 else 0.0))
 
 
-def test_what_tpe_says_beyond_a_bound_is_the_bound():
+def test_what_optuna_says_beyond_a_bound_is_the_bound():
     """Rounding may take Optuna there, too rarely to be waited for: so the private way back is tested alone."""
     for dimension, low, high in ((LR, 1e-5, 0.1), ({"type": "int", "bounds": [1, 2**30], "log": True}, 1, 2**30)):
         axis = studies._axis(space(x=dimension).dimensions["x"])
@@ -357,22 +357,26 @@ def test_only_the_best_and_the_latest_results_are_shown(monkeypatch: pytest.Monk
     over = space(x=X)
     count = BEST + LATEST + 100
     worse = [Result(r.g, r.params, float(r.g)) for r in results_of(over, count, lambda _: 0.0)]
-    failed = [Result(count, worse[0].params, None)]
-    seen: list[list[int]] = []
+    failed = [Result(count, {"x": -5.0}, None)]
+    g_of = {result.params["x"]: result.g for result in worse + failed}
+    seen: list[tuple[list[int], list[int]]] = []
     ask = tpe.suggest
 
-    def watched(*args: Any, **more: Any) -> Any:
-        seen.append([result.g for result in args[1]])
-        return ask(*args, **more)
+    def watched(over: SearchSpace, good: Any, bad: Any, **more: Any) -> Any:
+        seen.append(([g_of[point["x"]] for point in good], sorted(g_of[point["x"]] for point in bad)))
+        return ask(over, good, bad, **more)
 
     monkeypatch.setattr(tpe, "suggest", watched)
     make("bayesian", over).suggest(count + 2, worse + failed, {count + 1: worse[0].params})
     make("bayesian", over, direction="maximize").suggest(count + 2, worse + failed, {})
-    assert seen[0] == [*range(BEST), *range(count + 1 - LATEST, count + 1)]
-    assert seen[1] == [*range(count - BEST, count + 1)]
     equal = [Result(r.g, r.params, 1.0) for r in worse]
     make("bayesian", over).suggest(count, equal[::-1], {})
-    assert seen[2] == [*range(BEST), *range(count - LATEST, count)]
+    make("bayesian", over).suggest(count, worse[:31], {})
+    best, last = [*range(25)], count - 1
+    assert seen[0] == (best, [*range(25, BEST), *range(count + 1 - LATEST, count + 1)])
+    assert seen[1] == ([*range(last, last - 25, -1)], [*range(count - BEST, count - 25), count])
+    assert seen[2] == (best, [*range(25, BEST), *range(count - LATEST, count)])
+    assert seen[3] == ([0, 1, 2, 3], [*range(4, 31)])
 
 
 def run_session(

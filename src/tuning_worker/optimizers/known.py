@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.fronts import dominates
@@ -43,6 +44,13 @@ def find_best(search: Search, results: Iterable[Result], count: int) -> list[Res
     """The best results within the space, at most so many, the best first."""
     valued = [(losses, result) for result in results if (losses := search.losses(result)) is not None]
     return list(islice(within(search.space, ranked(valued)), count))
+
+
+def find_latest(search: Search, results: Iterable[Result], best: Sequence[Result], count: int) -> list[Result]:
+    """Of the latest results within the space, so many by g, those that are not among the best, the latest first."""
+    latest = islice(within(search.space, sorted(results, key=attrgetter("g"), reverse=True), best), count)
+    shown = {result.g for result in best}
+    return [result for result in latest if result.g not in shown]
 
 
 def ranked(valued: Sequence[Valued]) -> Iterator[Result]:

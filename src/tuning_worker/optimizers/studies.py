@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from tuning_worker.optimizers.known import within
+from tuning_worker.optimizers.known import find_latest, within
 from tuning_worker.optimizers.protocol import Result
 from tuning_worker.space.dimensions import CategoricalDimension, FixedDimension, IntDimension
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from optuna.samplers import BaseSampler
 
@@ -31,11 +29,7 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)  # "A new study created" for 
 ASKS = 32
 """How often a sampler is asked for a point that meets the constraints."""
 
-FAILED_AS = TrialState.RUNNING
-"""What a FAILED iteration is to Optuna: one that repels and is not counted. Counted among those with a value (as
-PRUNED) it would push bad ones into what TPE holds for good: `benchmarks/search` measures both."""
-
-_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)  # a trial must have one, and TPE never looks at it
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)  # a trial must have one, and no sampler looks at it
 _MANY = 2**20  # integers; a double holds the weight of one in a million, not that of one in 10**15
 
 
@@ -44,7 +38,7 @@ def ask_study(space: SearchSpace, shown: Sequence[Shown], sampler: BaseSampler) 
 
     Args:
         space: where to search.
-        shown: points of the space, sorted by g (to TPE older ones weigh less), at least one of them with losses.
+        shown: points of the space, sorted by g, at least one of them with losses.
         sampler: seeded, and asked nothing before.
     """
     axes = {
@@ -89,12 +83,12 @@ class Shown:
 
 
 def choose_shown(
-    search: Search, best: Sequence[Result], results: Iterable[Result], pending: Mapping[int, Params], latest: int
+    search: Search, best: Sequence[Result], results: Sequence[Result], pending: Mapping[int, Params], latest: int
 ) -> list[Shown]:
     """The best results, the latest by g, and the candidates under evaluation, those within the space, sorted by g."""
     space = search.space
     known = {result.g for result in results}
-    last = islice(within(space, sorted(results, key=attrgetter("g"), reverse=True), best), latest)
+    last = find_latest(search, results, best, latest)
     under_way = (Result(g, params, None) for g, params in pending.items() if g not in known)
     shown = {result.g: Shown(result.g, result.params, search.losses(result), failed=True) for result in (*best, *last)}
     shown |= {each.g: Shown(each.g, each.params, None, failed=False) for each in within(space, under_way)}
@@ -120,7 +114,7 @@ _Code: TypeAlias = "Callable[[Any], Any]"
 
 
 class _Axis(NamedTuple):
-    """One dimension as TPE sees it, and the way there and back."""
+    """One dimension as Optuna sees it, and the way there and back."""
 
     distribution: BaseDistribution
     encode: _Code
@@ -163,8 +157,7 @@ class _Known(FrozenTrial):
     def of(cls, shown: Shown, axes: Mapping[str, _Axis]) -> _Known:
         known = {name: axis for name, axis in axes.items() if name in shown.params}
         losses = shown.losses
-        unfinished = FAILED_AS if shown.failed else TrialState.RUNNING
-        state = unfinished if losses is None else TrialState.COMPLETE
+        state = TrialState.RUNNING if losses is None else TrialState.COMPLETE
         return cls(
             number=0,  # the storage numbers them
             trial_id=0,

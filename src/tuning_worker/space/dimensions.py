@@ -157,6 +157,10 @@ class FloatDimension(_NumericDimension):
             return (self.values.index(value) + 0.5) / len(self.values)
         return _share(value, *self.bounds, log=self.log)
 
+    def width(self, value: float) -> float:  # noqa: ARG002 - all steps are as wide
+        """How much of 0 to 1 the draws take that give this value: nothing without a step."""
+        return 0.0 if self.values is None else 1 / len(self.values)
+
     def _at(self, share: Fraction) -> float:
         low, high = map(exact, self.bounds)
         return float(log_between(low, high, share) if self.log else low + (high - low) * share)
@@ -194,8 +198,17 @@ class IntDimension(_NumericDimension):
     def share(self, value: int) -> float:
         """Where a value lies, from 0 to 1: the middle of the draws that give it."""
         if self.log:
-            return _share(value, self.bounds[0] - 0.5, self.bounds[1] + 0.5, log=True)
+            return self._log_share(value)
         return (self.values.index(value) + 0.5) / len(self.values)
+
+    def width(self, value: int) -> float:
+        """How much of 0 to 1 the draws take that give this value."""
+        if self.log:
+            return self._log_share(value + 0.5) - self._log_share(value - 0.5)
+        return 1 / len(self.values)
+
+    def _log_share(self, value: float) -> float:
+        return _share(value, self.bounds[0] - 0.5, self.bounds[1] + 0.5, log=True)
 
     def normalise(self, value: object) -> int:
         """This value as the dimension spells it; `ValueError` (a sentence) where it is outside."""
