@@ -1,4 +1,4 @@
-"""A disk that is full while the CSV or the store is written: a small one of the test's own, which only the worker sees."""
+"""A disk that is full while the CSV or the store is written: a small one of the test's own; only the worker sees it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.domain.job import Status
 from support.sessions import supervisor, until_file
-from support.tuning import TUNING, assert_recorded_once, recorded, submit, write
+from support.tuning import KILL_WORKER, TUNING, assert_recorded_once, recorded, submit, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,8 +41,8 @@ async def all_have_begun(store: RedisStore, session_id: str) -> None:
     [
         ("return 0.5", {}, 1, Status.SUCCESS),
         ("raise ValueError('not yet')", {"workers": 3, "total_iterations": 6}, 2, Status.SUCCESS),
-        ("os.kill(os.getppid(), signal.SIGKILL)", {}, 2, Status.SUCCESS),
-        ("os.kill(os.getppid(), signal.SIGKILL)", {"max_attempts": 1}, 2, Status.FAILED),
+        (KILL_WORKER, {}, 2, Status.SUCCESS),
+        (KILL_WORKER, {"max_attempts": 1}, 2, Status.FAILED),
     ],
     ids=["answers", "fails", "is killed", "is killed for good"],
 )
