@@ -9,12 +9,13 @@ multi-objective genetic algorithms").
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from tuning_worker.optimizers.known import find_best
-from tuning_worker.optimizers.results_only import ResultsOnly
+from tuning_worker.optimizers.known import ranked, within
+from tuning_worker.optimizers.results_only import Once, ResultsOnly
 from tuning_worker.optimizers.unit import from_shares, to_shares
 from tuning_worker.space.dimensions import CategoricalDimension, FixedDimension
 from tuning_worker.space.draws import draw, first_allowed, random_point
@@ -22,7 +23,7 @@ from tuning_worker.space.draws import draw, first_allowed, random_point
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tuning_worker.optimizers.protocol import Result
+    from tuning_worker.optimizers.protocol import Result, Search
     from tuning_worker.space.dimensions import AnyDimension
     from tuning_worker.space.search_space import Point
 
@@ -42,10 +43,15 @@ class Nsga2Optimizer(ResultsOnly):
     parent has is that one's; one that neither has is drawn. FAILED iterations are no parents.
     """
 
+    def __init__(self, search: Search) -> None:
+        super().__init__(search)
+        self._once = Once(search.losses)
+
     @override
     def _suggest(self, g: int, results: Sequence[Result], attempt: int) -> Point:
         space, seed = self._search.space, self._search.seed
-        best = find_best(self._search, results, POPULATION)
+        valued = [(losses, result) for result in results if (losses := self._once.of(result)) is not None]
+        best = list(islice(within(space, ranked(valued)), POPULATION))
         if len(best) < POPULATION:
             return random_point(space, seed, g, attempt)
         parents = [to_shares(space, result.params) for result in best]
