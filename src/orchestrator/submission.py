@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.domain.plan import plan_jobs, surplus_workers
 from orchestrator.domain.record import Submission
-from orchestrator.domain.session import SessionSpec, choose_optimizer, choose_seed, load_session, restore_session
+from orchestrator.domain.session import SessionSpec, choose_optimizer, choose_seed, read_session, restore_session
 from orchestrator.errors import Problem, SpecError, StateError
 from orchestrator.looking import is_file, is_there
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from orchestrator.domain.documents import Document
     from orchestrator.settings import Settings
 
 _CHECK_TIMEOUT = timedelta(minutes=20)  # a large market is read, validated and cached then, once
@@ -34,10 +35,21 @@ class TuningConfigError(SpecError):
 
 @dataclass(frozen=True, slots=True)
 class SessionFile:
-    """A session file as it was named, read, with the overrides of the command line applied."""
+    """A session file as it was named, read, with the overrides of the command line applied.
+
+    Attributes:
+        path: as it was named.
+        spec: what it says.
+        document: where it says that.
+    """
 
     path: Path
     spec: SessionSpec
+    document: Document
+
+    def problem(self, field: str, message: str) -> Problem:
+        """Return a problem with a field, at its place in the file or on the command line."""
+        return self.document.problem((field,), message)
 
 
 def read_session_file(path: Path, overrides: Mapping[str, str]) -> SessionFile:
@@ -54,7 +66,7 @@ def read_session_file(path: Path, overrides: Mapping[str, str]) -> SessionFile:
         raw = path.read_bytes()
     except OSError as error:
         raise SpecError((Problem(f"cannot be read: {error.strerror or error}", str(path)),)) from error
-    return SessionFile(path, load_session(raw, str(path), overrides))
+    return SessionFile(path, *read_session(raw, str(path), overrides))
 
 
 def prepare(file: SessionFile, settings: Settings, cwd: Path) -> Submission:
@@ -67,7 +79,7 @@ def prepare(file: SessionFile, settings: Settings, cwd: Path) -> Submission:
     spec = file.spec
     _check_outputs(file, settings, cwd)
     if too_many := batch_too_large(spec, settings):
-        raise SpecError((Problem(too_many, str(file.path), path=("schedule",)),))
+        raise SpecError((file.problem("schedule", too_many),))
     if spec.worker_command:
         return Submission(
             spec=spec, seed=choose_seed(spec), tuning="", metric="", direction="", cwd=str(cwd), grid_size=None
@@ -75,19 +87,12 @@ def prepare(file: SessionFile, settings: Settings, cwd: Path) -> Submission:
     config = _find(spec.config_path, cwd, file.path.parent)
     if config is None:
         beside = f" or {file.path.parent}" if file.path.parent.resolve() != cwd.resolve() else ""
-        raise TuningConfigError(
-            (
-                Problem(
-                    f"there is no {spec.config_path!r} in {cwd}{beside}: name the tuning config of this session",
-                    str(file.path),
-                    path=("config_path",),
-                ),
-            )
-        )
+        why = f"there is no {spec.config_path!r} in {cwd}{beside}: name the tuning config of this session"
+        raise TuningConfigError((file.problem("config_path", why),))
     answer = _ask_worker(file, config, settings, cwd)
     if spec.resume_from and not answer["learns"]:
         why = f"the optimizer {answer['optimizer']} learns nothing from results: leave resume_from out"
-        raise SpecError((Problem(why, str(file.path), path=("resume_from",)),))
+        raise SpecError((file.problem("resume_from", why),))
     # A path found from the working directory stays as it was written: it means the same to the jobs, which start there.
     shown = spec.config_path if is_there(cwd / spec.config_path) else str(config)
     resolved = spec.model_copy(update={"config_path": shown, "optimizer": choose_optimizer(spec, answer["optimizer"])})
@@ -172,13 +177,8 @@ def _check_outputs(file: SessionFile, settings: Settings, cwd: Path) -> None:
     target = (cwd / file.spec.base_output_csv).resolve()
     if outside_roots(target, settings.output_roots):
         roots = ", ".join(map(str, settings.output_roots))
-        raise SpecError(
-            (
-                Problem(
-                    f"{target} is outside the output_roots in force: {roots}", str(file.path), path=("base_output_csv",)
-                ),
-            )
-        )
+        why = f"{target} is outside the output_roots in force: {roots}"
+        raise SpecError((file.problem("base_output_csv", why),))
 
 
 def _ask_worker(file: SessionFile, config: Path, settings: Settings, cwd: Path) -> dict[str, Any]:
@@ -202,11 +202,15 @@ def _ask_worker(file: SessionFile, config: Path, settings: Settings, cwd: Path) 
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise SpecError((_no_worker(file, python, error, locals().get("done")),)) from error
     if answer["problems"]:
-        raise TuningConfigError(
-            tuple(Problem(**{**problem, "path": tuple(problem["path"])}) for problem in answer["problems"])
-        )
+        raise TuningConfigError(tuple(_placed(problem, file) for problem in answer["problems"]))
     checked: dict[str, Any] = answer
     return checked
+
+
+def _placed(raw: dict[str, Any], file: SessionFile) -> Problem:
+    """Return a problem that the worker found; one with the optimizer that it was given stands in the session file."""
+    problem = Problem(**{**raw, "path": tuple(raw["path"])})
+    return file.problem("optimizer", problem.message) if problem.source == "--optimizer" else problem
 
 
 def _shown(path: Path, cwd: Path) -> Path:
@@ -219,8 +223,5 @@ def _no_worker(file: SessionFile, python: str, error: Exception, done: object) -
         said = f": {done.stderr.decode(errors='replace').strip().splitlines()[-1]}"
     elif isinstance(error, OSError):
         said = f": {error.strerror}"
-    return Problem(
-        f"{python} cannot run tuning_worker{said}. Install tuning-orchestrator there, or name another interpreter",
-        str(file.path),
-        path=("python",),
-    )
+    why = f"{python} cannot run tuning_worker{said}. Install tuning-orchestrator there, or name another interpreter"
+    return file.problem("python", why)

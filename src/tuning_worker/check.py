@@ -76,7 +76,8 @@ def check(path: Path, optimizer: str | None, iterations: int, seed: int) -> dict
     try:
         learns = _make(config, chosen, iterations, seed).learns
     except OrchError as error:
-        problems.append(document.problem(("tuning",), str(error)))
+        chosen_here = document.problem(("tuning", "method"), str(error))
+        problems.append(Problem(str(error), "--optimizer") if optimizer else chosen_here)
     problems += [
         document.problem(("tuning", "enqueue", *where), why) for where, why in _enqueue(config, chosen, iterations)
     ]

@@ -37,6 +37,14 @@ FIELDS = {
 }
 
 
+STEPS = """
+def score(params):
+    step = round(params["x"] * 3)
+    return {"value": step, "n": step + (params["kind"] == "a")}
+"""
+"""Few outcomes, of which many points have the same, and none is the best in everything."""
+
+
 # --- status ---------------------------------------------------------------------------------------------------------
 
 
@@ -124,7 +132,7 @@ def test_results_are_in_order_or_ranked(finished: Cli):
 
 def test_results_for_people(finished: Cli):
     shown = finished("results", "demo", "--top", "6").out.splitlines()
-    assert shown[0].split() == ["G", "WORKER", "ITERATION", "STATUS", "VALUE", "x", "n", "kind", "REASON"]
+    assert shown[0].split() == ["G", "WORKER", "ITERATION", "STATUS", "value", "x", "n", "kind", "REASON"]
     assert shown[-1].endswith("ValueError: too\\x1b[31m large")
     assert len(finished("results", "demo", "-o", "quiet").out.splitlines()) == 6
 
@@ -162,7 +170,7 @@ def test_best_is_a_piece_of_a_tuning_config_that_loads(finished: Cli):
     best = finished("best", "demo", "-o", "json").json
     fragment = finished("best", "demo").out
     assert f"# The best of session demo: value = {best['value']:.6g} (maximize)" in fragment
-    for proof in (f"(g {best['g']})", "# metrics: value=", "# seed: 42", "# spec hash: "):
+    for proof in (f"(g {best['g']})", "# metrics: value=", "# seed: 42", "# spec hash: ", "# resolved config sha256: "):
         assert proof in fragment
     objective = '  objective: {kind: python, function: "m:f", metric: value, direction: maximize}\n'
     pinned = load_tuning_config(fragment + objective, "best.yaml").space
@@ -174,7 +182,7 @@ def test_best_is_a_piece_of_a_tuning_config_that_loads(finished: Cli):
 
 
 def test_a_session_can_be_taken_away_as_a_file(finished: Cli, tmp_path: Path):
-    to_json = ("export", "demo", "--format", "json", "--output", str(tmp_path / "demo.json"))
+    to_json = ("export", "demo", "-o", str(tmp_path / "demo.json"))  # what it ends with is what it is
     exported = finished(*to_json)
     assert (exported.code, exported.out) == (0, f"{tmp_path / 'demo.json'}\n"), exported.err
     document = json.loads((tmp_path / "demo.json").read_text())
@@ -190,12 +198,14 @@ def test_a_session_can_be_taken_away_as_a_file(finished: Cli, tmp_path: Path):
     assert finished(*to_json, "--force").code == 0
     assert finished("export", "nope").code == 3
     assert finished("export", "demo", "--output", "no/such/x.csv").code == 2
+    mistaken = finished("export", "demo", "-o", "json")  # as it is meant in every other verb
+    assert (mistaken.code, mistaken.err) == (2, "orch: --output json: is a file here; the kind is `--format json`\n")
 
 
 def test_a_report_is_one_file_that_shows_no_secret(cli: Cli):
     cli.write("secret.yaml", cli.read("session.yaml") + "env_vars: {TOKEN: hush-hush}\n")
     assert cli("run", "secret.yaml", "-o", "quiet").code == 0
-    reported = cli("report", "demo", "--output", "out/page.html")
+    reported = cli("report", "demo", "-o", "out/page.html")
     assert (reported.code, reported.out) == (0, "out/page.html\n"), reported.err
     page = cli.read("out/page.html")
     assert "6 of 6 recorded, 2 of them failed" in page
@@ -209,7 +219,8 @@ def test_a_report_is_one_file_that_shows_no_secret(cli: Cli):
 def test_several_objectives_have_a_front(cli: Cli):
     two = "metrics: {value: maximize, n: minimize}"
     cli.write("tuning.yaml", cli.read("tuning.yaml").replace("metric: value, direction: maximize", two))
-    assert cli("run", "session.yaml", "--total-iterations", "8", "-o", "quiet").code == 0, cli.read("stderr")
+    cli.write("objective.py", STEPS)
+    ran = cli("run", "session.yaml", "--total-iterations", "12").out
     results = cli("results", "demo", "-o", "json").json
     assert results["objectives"] == {"value": "maximize", "n": "minimize"}
     front = [each for each in results["results"] if each["front"]]
@@ -221,9 +232,24 @@ def test_several_objectives_have_a_front(cli: Cli):
     shown = cli("results", "demo").out.splitlines()
     assert shown[0].split()[:7] == ["FRONT", "G", "WORKER", "ITERATION", "STATUS", "value", "n"]
     assert sum(line.startswith("*") for line in shown) == len(front)
-    documents = list(yaml.safe_load_all(cli("best", "demo").out))
-    assert len(documents) == len(front)
-    assert len(cli("best", "demo", "-o", "json").json["front"]) == len(front)
+
+    outcomes = {(each["metrics"]["value"], each["metrics"]["n"]) for each in front}
+    assert 1 < len(outcomes) < len(front) < 12
+    once = cli("best", "demo", "-o", "json").json["front"]
+    assert [each["metrics"]["value"] for each in once] == sorted((value for value, _ in outcomes), reverse=True)
+    assert {g for each in once for g in (each["g"], *each["same_outcome"])} == {each["g"] for each in front}
+    count = f"{len(outcomes)} outcomes of {len(front)} iterations, which no other beats in all objectives"
+    best = cli("best", "demo").out
+    assert best.startswith(f"# The front of session demo: {count}\n")
+    assert f"# {max(len(each['same_outcome']) for each in once)} other iteration" in best
+    assert len(list(yaml.safe_load_all(best))) == len(outcomes)
+
+    assert "to maximize value, minimize n\nbest        value = {}, n = {} (worker-".format(*max(outcomes)) in ran
+    assert "\nbest        n = {1}, value = {0} (worker-".format(*min(outcomes)) in ran
+    assert f"\nfront       {count}: `orch best demo`\n" in ran
+    assert "the best in value alone: `orch best demo` has those of all objectives" in cli("status", "demo").out
+    assert cli("status", "-o", "json").json["sessions"][0]["objectives"] == results["objectives"]
+    assert "objective  maximize value, minimize n\n" in cli("plan", "session.yaml").out
 
 
 def test_best_and_results_where_there_is_none(cli: Cli):
@@ -310,6 +336,8 @@ def test_plan_shows_all_that_is_wrong(cli: Cli):
     assert refused.code == 2
     assert refused.err.startswith("orch: 4 problems:\nbad.yaml:")
     assert "did you mean 'total_iterations'?" in refused.err
+    assert cli("plan", "session.yaml", "--workers", "0").err == "orch: --workers: must be at least 1 (got 0)\n"
+    assert cli("plan", "session.yaml", "--optimizer", "tpe").err.startswith("orch: --optimizer: there is no optimizer")
     cli.write("tuning.yaml", cli.read("tuning.yaml").replace("random", "randm"))
     assert cli("plan", "session.yaml").code == 2
     assert cli("plan", "missing.yaml").code == 2

@@ -71,7 +71,7 @@ def test_a_name_that_no_file_can_have_is_a_sentence(cli: Cli):
     name = "y" * 300
     done = cli("run", "session.yaml", "--set", f"config_path={name}")
     assert done.code == 2
-    assert "session.yaml: config_path: there is no" in done.err
+    assert "--set config_path: there is no" in done.err
     done = cli("run", "session.yaml", "--set", f"base_output_csv={name}")
     assert done.code == 1
     assert "_worker-1.csv: File name too long: choose another base_output_csv" in " ".join(done.out.split())
@@ -106,7 +106,10 @@ def test_a_killed_run_goes_on_with_the_same_command_and_records_everything_once(
     run.kill()
     run.wait()
     assert cli("status", "demo", "-o", "quiet").out == "RUNNING\n"
-    assert "served by nobody now" in cli("status", "demo").out
+    assert "RUNNING, not served: no daemon serves env docker" in cli("status", "demo").out
+    listed = cli("status").out
+    assert "demo     RUNNING, not served" in listed
+    assert listed.endswith("\nnot served: no daemon serves env docker; `orch daemon` goes on, or `orch run FILE`\n")
     (cli.cwd / "hold").unlink()
     done = cli("run", "session.yaml")
     assert done.code == 0, done.err
@@ -289,7 +292,7 @@ def test_a_terminal_shows_a_live_picture_and_then_the_summary(cli: Cli):
     assert "━" in sent
     assert "\x1b[32m" in sent  # green: SUCCESS
     assert "too\x1b" not in sent
-    assert sent.rstrip().endswith("orch results demo   orch best demo")
+    assert sent.endswith("next        orch results demo\r\n            orch best demo\r\n")
 
 
 def test_no_color_is_honoured_on_a_terminal(cli: Cli):
@@ -300,11 +303,13 @@ def test_no_color_is_honoured_on_a_terminal(cli: Cli):
 
 
 def test_a_terminal_that_cannot_redraw_gets_lines(cli: Cli):
-    cli.environ["TERM"] = "dumb"
-    code, sent = on_terminal(cli, "run", "session.yaml")
+    cli.environ |= {"TERM": "dumb", "COLUMNS": "40"}
+    name = "a-session-whose-name-alone-is-wider-than-this-terminal"
+    code, sent = on_terminal(cli, "run", "session.yaml", "--session-id", name)
     assert code == 0
     assert "\x1b" not in sent
     assert "━" not in sent
+    assert sent.endswith(f"next        orch results {name}\r\n            orch best {name}\r\n")  # to be copied whole
 
 
 def server_pid(cli: Cli) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ def test_a_misspelt_verb_gets_a_suggestion(cli: Cli):
     wrong = cli("stauts")
     assert wrong.code == 2
     assert "Did you mean 'status'" in wrong.err
+    assert "No such option: --json (Possible options: --output json)" in cli("results", "demo", "--json").err
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,7 @@ def test_wrong_usage_is_2_on_stderr(cli: Cli, argv: tuple[str, ...]):
     wrong = cli(*argv)
     assert (wrong.code, wrong.out) == (2, "")
     assert wrong.err
+    assert not re.search("Value error|Input should|unable to parse", wrong.err)  # no words of a library's
 
 
 def test_version(cli: Cli):

@@ -145,7 +145,7 @@ def test_without_a_daemon_a_session_waits_and_everybody_says_for_what(team: Cli)
     assert submitted.code == 0
     assert "demo submitted: 6 iterations over 2 jobs" in submitted.out
     assert "orch logs demo -f" in submitted.out
-    assert "no daemon serves env docker: the session waits until `orch daemon` runs" in submitted.err
+    assert "the session waits until `orch daemon` or `orch run session.yaml` runs" in submitted.err
     waits = "a daemon: none serves env docker"
     shown = status(team)
     assert (shown["daemon"], shown["waits_for"], shown["jobs"][0]["waits_for"]) == (False, [waits], waits)
@@ -360,7 +360,7 @@ def test_the_keys_of_what_is_tried_again_live_on(team: Cli):
     keys = Keys("docker")
     names = [keys.session("demo"), keys.results("demo"), keys.iteration("paper", "demo", "worker-1", 1)]
     assert all(store(team, "TTL", name) > 0 for name in names)
-    assert "session demo waits until `orch daemon` runs" in team("retry", "demo").err
+    assert "session demo waits until `orch daemon` or `orch run FILE` runs" in team("retry", "demo").err
     assert [store(team, "TTL", name) for name in names] == [-1, -1, -1]
 
 
@@ -369,7 +369,9 @@ def test_the_keys_of_what_is_tried_again_live_on(team: Cli):
 
 def test_a_paused_env_begins_nothing(team: Cli):
     serve(team)
-    assert team("pause").out == "env docker begins no job; what runs goes on\n"
+    assert team("pause").out == (
+        "env docker is paused: running jobs go on to their last iteration, nothing new starts\n"
+    )
     team("submit", "plain.yaml")
     team.until(lambda: seen(team).owner)
     waits = "`orch resume`: all of env docker is paused"
@@ -410,7 +412,7 @@ def test_a_killed_daemon_is_replaced_and_everything_is_recorded_once(team: Cli):
     shown = status(team)
     assert (shown["daemon"], shown["owner"], shown["status"]) == (False, None, "RUNNING")
     told = team("cancel", "demo", "--worker", "worker-2")
-    assert "no daemon serves env docker: 1 job cannot be stopped until `orch daemon` runs" in told.err
+    assert "1 job cannot be stopped until `orch daemon` or `orch run FILE` runs" in told.err
     (team.cwd / "hold").unlink()
     serve(team, "second")
     assert team("wait", "demo", "-o", "quiet").out == "CANCELLED\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from contextlib import contextmanager
@@ -14,50 +13,17 @@ import pytest
 import yaml
 
 from e2e.conftest import Cli
+from e2e.markets import TUNING, configure, market, trader_in
 from orchestrator.settings import load_settings
 from orchestrator.store.blocking import BlockingStore
 from orchestrator.store.keys import Keys
 from orchestrator.store.opening import open_store
 from tuning_worker.market import synth
-from tuning_worker.market.engine import warm_up
-from tuning_worker.market.kernel.caching import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TUNING = """
-tuning:
-  method: random
-  seed: 3
-  search_space:
-    min_spread_pct: {type: float, bounds: [0.0, 0.3]}
-    exit_spread_pct: {type: float, bounds: [-0.2, 0.1]}
-  objective:
-    kind: arbitrage
-    data: quotes.parquet
-    capital: 10000000
-    venue_a: {fee_bps: 2, latency_ms: 0}
-    venue_b: {fee_bps: 2, latency_ms: 0}
-  evaluation:
-    tune: 8d
-    folds: 2
-    purge: 1
-    holdout: [HOLDOUT]
-"""
-
-SESSION = """
-session_id: split
-total_iterations: 12
-workers: 2
-config_path: tuning.yaml
-base_output_csv: out/split
-env_vars: {NUMBA_CACHE_DIR: "COMPILED"}
-"""
-COMPILED = cache_folder().parent  # this machine's own: the user of these tests has a home of his own
-
-TEN_MINUTES = 600_000
-FIRST = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
 HOLDOUT = ("2026-01-01", "2026-01-16")  # one at each end: neither the first quote nor the last may matter
 PARTS = {
     "tune": [f"2026-01-{day:02}" for day in range(3, 11)],
@@ -67,13 +33,7 @@ PARTS = {
     "left out": ["2026-01-02", "2026-01-11", "2026-01-15"],
 }
 PRICES = ("bid_a", "ask_a", "bid_b", "ask_b")
-
-
-def market(seed: int = 9) -> dict[str, list[Any]]:
-    """Sixteen days of made-up quotes, one each ten minutes."""
-    columns: dict[str, list[Any]] = dict(synth.synthesize(seed, 16 * 144))
-    columns["ts"] = [FIRST + row * TEN_MINUTES for row in range(len(columns["ts"]))]
-    return columns
+SPLIT = f"{TUNING}  evaluation: {{tune: 8d, folds: 2, purge: 1, holdout: [{', '.join(HOLDOUT)}]}}\n"
 
 
 def scrambled(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -86,25 +46,17 @@ def scrambled(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
     }
 
 
-def user(folder: Path, quotes: dict[str, list[Any]]) -> Cli:
-    home, cwd = folder / "home", folder / "work"
-    home.mkdir()
-    cwd.mkdir()
-    own = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE", "PATH", "PYTHON"))}
-    settings = {"HOME": str(home), "ORCH_STATE_DIR": str(folder / "state"), "ORCH_MAX_JOBS": "2"}
-    cli = Cli(cwd, {**own, **settings, "COLUMNS": "80"})
-    synth.write(cwd / "quotes.parquet", quotes, seed=9)
-    cli.write("tuning.yaml", TUNING.replace("HOLDOUT", ", ".join(HOLDOUT)))
-    cli.write("session.yaml", SESSION.replace("COMPILED", str(COMPILED)))
-    return cli
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """A finished session whose days are split, not looked at yet."""
-    warm_up()  # to compile may take longer than a verb is waited for
-    cli = user(tmp_path_factory.mktemp("split"), market())
-    done = cli("run", "session.yaml", "-o", "quiet")
+    with trader_in(tmp_path_factory.mktemp("split"), market()) as cli:
+        ran(cli, "split", SPLIT)
+        yield cli
+
+
+def ran(cli: Cli, name: str, tuning: str, *options: str) -> Cli:
+    """Run a session to its end."""
+    done = cli("run", configure(cli, name, tuning), *options, "-o", "quiet")
     assert (done.code, done.out) == (0, "SUCCESS\n"), done.err
     return cli
 
@@ -124,35 +76,30 @@ def records(cli: Cli) -> list[dict[str, str]]:
 
 
 def test_plan_shows_the_days_of_each_part(finished: Cli) -> None:
-    assert finished("plan", "session.yaml", "-o", "json").json["days"] == PARTS
-    shown = finished("plan", "session.yaml").out
+    assert finished("plan", "split-session.yaml", "-o", "json").json["days"] == PARTS
+    shown = finished("plan", "split-session.yaml").out
     assert "tune       8 days, 2026-01-03 to 2026-01-10\n" in shown
     assert "fold 1     1 day, 2026-01-12\n" in shown
     assert "fold 2     2 days, 2026-01-13 to 2026-01-14\n" in shown
     assert "holdout    2 days, 2026-01-01, 2026-01-16\n" in shown  # a stretch is what follows each other
-    assert finished("plan", "session.yaml", "-o", "json").json["notes"][0] == (
+    assert finished("plan", "split-session.yaml", "-o", "json").json["notes"][0] == (
         "the holdout is not the last part: 2026-01-01 comes before days that are tuned or validated on, "
         "so it does not show what comes after them"
     )
 
 
 def test_plan_says_where_what_is_validated_comes_first(finished: Cli) -> None:
-    late = TUNING.replace("tune: 8d", "tune: [2026-01-05, 2026-01-06, 2026-01-13]").replace("[HOLDOUT]", "2d")
-    finished.write("late.yaml", late)
-    (note,) = (
-        note
-        for note in finished("plan", "session.yaml", "--set", "config_path=late.yaml", "-o", "json").json["notes"]
-        if "walk" in note
-    )
+    named = "tune: [2026-01-05, 2026-01-06, 2026-01-13], folds: 2, purge: 1, holdout: 2d"
+    late = configure(finished, "late", f"{TUNING}  evaluation: {{{named}}}\n")
+    (note,) = (note for note in finished("plan", late, "-o", "json").json["notes"] if "walk" in note)
     assert note == (
         "validation begins on 2026-01-01, before the last day that is tuned on, 2026-01-13: there is no walk-forward"
     )
 
 
 def test_the_held_out_days_change_no_bit_of_any_record(finished: Cli, tmp_path: Path) -> None:
-    other = user(tmp_path, scrambled(market()))
-    assert other("run", "session.yaml", "-o", "quiet").out == "SUCCESS\n"
-    assert records(other) == records(finished)
+    with trader_in(tmp_path, scrambled(market())) as other:
+        assert records(ran(other, "split", SPLIT)) == records(finished)
 
 
 def test_the_records_hold_the_days_that_were_seen_and_what_validation_says(finished: Cli) -> None:
@@ -176,11 +123,15 @@ def test_judge_says_how_far_the_best_can_be_trusted(finished: Cli) -> None:
     best = finished("best", "split", "-o", "json").json
     assert (judged["schema"], judged["session_id"], judged["tried"], judged["tune_days"]) == (1, "split", 12, 8)
     assert (judged["best"]["g"], judged["best"]["value"]) == (best["g"], best["value"])
+    days = json.loads(next(each for each in records(finished) if each["g"] == str(best["g"]))["daily"])
+    assert (judged["currency"], judged["earning_days"]) == ("KRW", sum(days[day] != 0 for day in PARTS["tune"]))
     assert judged["overfitting"]["splits"] == 70
     assert 0 <= judged["overfitting"]["probability"] <= 1
     assert judged["deflated_sharpe"]["trials"] == 12
     assert len(judged["walk_forward"]["steps"]) == 2
     shown = finished("judge", "split").out
+    earning = f"and on {judged['earning_days']} of them the best earned or lost anything"
+    assert f"days             tuned on 8 days, {earning}\n" in shown
     for title in ("deflated Sharpe", "overfitting", "neighbourhood", "walk-forward"):
         assert title in shown
     assert finished("judge", "split", "-o", "quiet").out.startswith("deflated_sharpe=")
@@ -206,15 +157,9 @@ def test_the_best_is_shown_with_the_figures(finished: Cli) -> None:
 
 def test_tries_of_the_sessions_that_one_resumes_from_count(finished: Cli) -> None:
     for name, earlier, seed in (("next", "split", 5), ("last", "next", 6)):
-        given = (
-            f"resume_from={earlier}",
-            f"seed={seed}",
-            f"base_output_csv=out/{name}",
-            "total_iterations=2",
-            "optimizer=bayesian",
-        )
+        given = (f"resume_from={earlier}", f"seed={seed}", "total_iterations=2", "optimizer=bayesian")
         options = [word for each in given for word in ("--set", each)]
-        assert finished("run", "session.yaml", "--session-id", name, *options, "-o", "quiet").code == 0
+        ran(finished, name, SPLIT, *options)
     judged = finished("judge", "last", "-o", "json").json
     assert (judged["tried"], judged["tried_before"], judged["deflated_sharpe"]["trials"]) == (2, 14, 16)
     assert "and 14 points by what it resumes from\n" in finished("judge", "last").out
@@ -258,15 +203,16 @@ def test_what_is_only_read_needs_the_records_alone(finished: Cli, tmp_path: Path
 
 def test_a_look_is_recorded_once_counted_and_the_next_one_warned_of(finished: Cli) -> None:
     synth.write(finished.cwd / "unseen.parquet", market(seed=10), seed=10)  # no other test looks at these
-    finished.write("unseen.yaml", TUNING.replace("HOLDOUT", ", ".join(HOLDOUT)).replace("quotes", "unseen"))
-    overrides = ("--session-id", "unseen", "--set", "base_output_csv=out/unseen", "--set", "config_path=unseen.yaml")
-    assert finished("run", "session.yaml", *overrides, "-o", "quiet").code == 0
+    ran(finished, "unseen", SPLIT.replace("quotes", "unseen"))
     first = finished("holdout", "unseen", "-o", "json")
     assert (first.code, first.err) == (0, "")
     assert (first.json["looks"], first.json["all_looks"], first.json["looked"]) == (1, 1, True)
     (result,) = first.json["results"]
     assert result["worker_id"].startswith("worker-")
     assert list(result["daily"]) == list(HOLDOUT) == first.json["holdout_days"]
+    assert list(result["tuned_daily"]) == PARTS["tune"] == first.json["tune_days"]
+    assert sum(result["tuned_daily"].values()) == pytest.approx(result["tuned_value"], abs=1e-6)
+    assert list(result["validation_daily"]) == PARTS["fold 1"] + PARTS["fold 2"]
     assert sum(result["daily"].values()) == pytest.approx(result["value"], abs=1e-6)
     assert result["tuned_value"] == finished("best", "unseen", "-o", "json").json["value"]
 
@@ -279,16 +225,16 @@ def test_a_look_is_recorded_once_counted_and_the_next_one_warned_of(finished: Cl
     assert more.json["results"][0] == result
     assert more.json["results"][1]["look"] == 2
     assert more.err.startswith("orch: warning: 2 looks at these days so far, with 2 points scored:")
-    assert "TUNED net_pnl" in finished("holdout", "unseen", "--top", "2").out
+    shown = finished("holdout", "unseen", "--top", "2").out
+    assert "TUNED net_pnl" in shown
+    assert shown.endswith("; A DAY is the mean profit of a day, in KRW\n")
 
 
 def test_looks_of_another_session_count_too_where_it_shares_a_day(finished: Cli) -> None:
     """Its holdout is a day shorter, and its data are a copy under another name: no way around the count."""
     before = finished("holdout", "split", "-o", "json").json
     shutil.copy(finished.cwd / "quotes.parquet", finished.cwd / "copy.parquet")
-    finished.write("second.yaml", TUNING.replace("HOLDOUT", HOLDOUT[1]).replace("quotes", "copy"))
-    overrides = ("--session-id", "second", "--set", "base_output_csv=out/second", "--set", "config_path=second.yaml")
-    assert finished("run", "session.yaml", *overrides, "-o", "quiet").code == 0
+    ran(finished, "second", SPLIT.replace(f"{HOLDOUT[0]}, ", "").replace("quotes", "copy"))
     second = finished("holdout", "second", "--top", "3", "-o", "json")
     assert second.json["holdout_days"] == [HOLDOUT[1]]
     assert (second.json["looks"], second.json["points"]) == (1, 3)
@@ -302,22 +248,18 @@ def test_looks_of_another_session_count_too_where_it_shares_a_day(finished: Cli)
 
 def test_of_several_objectives_it_is_said_by_which_the_best_is_judged(finished: Cli) -> None:
     two = "metrics: {net_pnl: maximize, max_drawdown: minimize}\n    capital"
-    finished.write("two.yaml", TUNING.replace("HOLDOUT", ", ".join(HOLDOUT)).replace("capital", two))
-    given = ("--session-id", "two", "--set", "config_path=two.yaml", "--set", "base_output_csv=out/two")
-    ran = finished("run", "session.yaml", *given)
-    assert ran.out.rstrip().endswith("orch results two   orch best two   orch judge two"), ran.err
+    done = finished("run", configure(finished, "two", SPLIT.replace("capital", two)))
+    assert done.out.endswith("orch best two\n            orch judge two\n"), done.err
     by = "ranked by net_pnl, the first of 2 objectives"
     assert by in finished("judge", "two").out
     assert by in finished("holdout", "two").out
     shown = finished("best", "two").out
-    assert shown.count(f"# judged is the best as {by}\n# deflated Sharpe: ") == 1
+    assert shown.count(f"# judged is the best as {by}\n# days: tuned on 8 days, ") == 1
     assert len(list(yaml.safe_load_all(shown))) == len(finished("best", "two", "-o", "json").json["front"])
 
 
 def test_a_session_that_holds_nothing_out_has_nothing_to_look_at(finished: Cli) -> None:
-    finished.write("whole.yaml", TUNING[: TUNING.index("  evaluation:")])
-    overrides = ("--session-id", "whole", "--total-iterations", "2", "--set", "base_output_csv=out/whole")
-    assert finished("run", "session.yaml", *overrides, "--set", "config_path=whole.yaml", "-o", "quiet").code == 0
+    ran(finished, "whole", TUNING, "--total-iterations", "2")
     refused = finished("holdout", "whole")
     assert refused.code == 5
     assert refused.err.startswith("orch: session whole holds no days out: give its tuning config a section")

@@ -4,67 +4,30 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.conftest import Cli
-from tuning_worker.market import synth
-from tuning_worker.market.engine import warm_up
-from tuning_worker.market.kernel.caching import cache_folder
+from e2e.markets import TUNING, configure, market, trader_in
 
-TUNING = """
-tuning:
-  seed: 3
-  search_space:
-    min_spread_pct: {type: float, bounds: [0.0, 0.4]}
-    exit_spread_pct: {type: float, bounds: [-0.2, 0.1]}
-  objective:
-    kind: arbitrage
-    data: quotes.parquet
-    capital: 10000000
-    venue_a: {fee_bps: 2, latency_ms: 0}
-    venue_b: {fee_bps: 2, latency_ms: 0}
-  evaluation: {tune: 8d, folds: 1, purge: 0, holdout: 2d}
-"""
-PRUNER = "  pruner: {folds: 4, startup_iterations: 5}\n"
-SESSION = """
-session_id: NAME
-total_iterations: 20
-workers: 2
-optimizer: random
-config_path: NAME.yaml
-base_output_csv: out/NAME
-env_vars: {NUMBA_CACHE_DIR: "COMPILED"}
-"""
-TEN_MINUTES = 600_000
-FIRST = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from e2e.conftest import Cli
+
+PLAIN = f"{TUNING}  evaluation: {{tune: 8d, folds: 1, purge: 0, holdout: 2d}}\n"
+PRUNED = f"{PLAIN}  pruner: {{folds: 4, startup_iterations: 5}}\n"
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """Two finished sessions, `plain` and `pruned`: the second has a pruner."""
-    warm_up()  # to compile may take longer than a verb is waited for
-    folder = tmp_path_factory.mktemp("pruner")
-    home, cwd = folder / "home", folder / "work"
-    home.mkdir()
-    cwd.mkdir()
-    own = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE", "PATH", "PYTHON"))}
-    settings = {"HOME": str(home), "ORCH_STATE_DIR": str(folder / "state"), "ORCH_MAX_JOBS": "2"}
-    cli = Cli(cwd, {**own, **settings, "COLUMNS": "200"})
-    columns: dict[str, list[Any]] = dict(synth.synthesize(9, 12 * 144))
-    columns["ts"] = [FIRST + row * TEN_MINUTES for row in range(len(columns["ts"]))]
-    synth.write(cwd / "quotes.parquet", columns, seed=9)
-    for name, tuning in (("plain", TUNING), ("pruned", TUNING + PRUNER)):
-        cli.write(f"{name}.yaml", tuning)
-        text = SESSION.replace("NAME", name).replace("COMPILED", str(cache_folder().parent))
-        cli.write(f"{name}-session.yaml", text)
-        done = cli("run", f"{name}-session.yaml")
-        assert done.code == 0, done.err
-        cli.write(f"{name}.txt", done.out)
-    return cli
+    with trader_in(tmp_path_factory.mktemp("pruner"), market()) as cli:
+        for name, tuning in (("plain", PLAIN), ("pruned", PRUNED)):
+            done = cli("run", configure(cli, name, tuning), "--total-iterations", "20")
+            assert done.code == 0, done.err
+            cli.write(f"{name}.txt", done.out)
+        yield cli
 
 
 def results(cli: Cli, session: str, *options: str) -> dict[int, dict[str, Any]]:
@@ -133,7 +96,6 @@ def test_the_held_out_days_are_played_to_their_end(finished: Cli) -> None:
 
 
 def test_a_pruner_that_cannot_be_is_refused_at_its_place(finished: Cli) -> None:
-    finished.write("plain.yaml", TUNING + "  pruner: {folds: 9}\n")
-    refused = finished("plan", "plain-session.yaml", "--session-id", "other")
+    refused = finished("plan", configure(finished, "other", PLAIN + "  pruner: {folds: 9}\n"))
     assert refused.code == 2
-    assert "plain.yaml:14:19: tuning.pruner.folds: 9 folds need as many days to tune on, and there are 8" in refused.err
+    assert "other.yaml:15:19: tuning.pruner.folds: 9 folds need as many days to tune on, and there are 8" in refused.err

@@ -66,6 +66,7 @@ def test_status_says_degraded_and_service_resumes_by_itself(cli: Cli, server: Se
     assert shown.code == 0, shown.err
     assert (shown.json["redis"], shown.json["status"], shown.json["daemon"]) == ("degraded", "RUNNING", True)
     assert "degraded" in cli("status", "demo").out
+    assert "degraded: the store is away" in cli("status").out
     assert cli("status", "nobody").code == 4
     (cli.cwd / "hold").unlink()
     server.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,16 @@ from orchestrator.cli.checks import State
 from orchestrator.cli.output import Format, Shown, escaped, one_line, write
 from orchestrator.cli.polled import Asked, parse
 from orchestrator.cli.progress import LineProgress, NoProgress
-from orchestrator.cli.session_view import jobs_table, metrics_line, pace_line, session_table, status_line, time_line
-from orchestrator.cli.tables import columns, named, number, span
+from orchestrator.cli.session_view import (
+    jobs_table,
+    metrics_line,
+    pace_line,
+    session_table,
+    sessions_table,
+    status_line,
+    time_line,
+)
+from orchestrator.cli.tables import columns, commands, named, number, span
 from orchestrator.domain.job import Status, TuningJob
 from orchestrator.domain.snapshot import SessionSnapshot
 from orchestrator.errors import NotFoundError, OrchError
@@ -78,6 +87,14 @@ def test_named_values_wrap_and_skip_what_is_empty():
     )
 
 
+def test_commands_are_never_broken():
+    said = "go on with `orch run a.yaml --set x=1`, or not"
+    assert named([("next", said), ("then", commands("orch results some-session", "orch best x"))], 20) == (
+        "next  go on with\n      `orch run a.yaml --set x=1`,\n      or not\n"
+        "then  orch results some-session\n      orch best x"
+    )
+
+
 def test_the_forms_of_output(capsys: pytest.CaptureFixture[str]):
     shown = Shown(
         lambda: {"b": Status.SUCCESS, "a": "ü\x9b"}, lambda: "T\x1b", lambda: "", lambda: [{"n": 1}, {"n": 2}]
@@ -131,8 +148,18 @@ def test_usual_command_lines_are_read_and_others_are_left(line: str, asked: Aske
 def test_a_session_says_who_serves_it():
     owner = {"kind": "run", "host": "h", "since": "then"}
     assert status_line(session(owner=owner)) == "RUNNING, served by a run on h since then"
-    assert "served by nobody" in status_line(session())
+    nobody = "not served: no daemon serves env docker; `orch daemon` goes on, or `orch run FILE`"
+    assert status_line(session()) == f"RUNNING, {nobody}"
     assert status_line(session(status="FAILED")) == "FAILED"
+
+
+def test_a_list_says_which_sessions_nobody_serves():
+    listed = [session(), session(owner=SERVED, paused=1), session(status="SUCCESS")]
+    shown = sessions_table(listed, NOW, None)
+    states = [re.split("  +", line)[1] for line in shown.splitlines()[1:4]]
+    assert states == ["RUNNING, not served", "RUNNING, paused", "SUCCESS"]
+    assert shown.count("not served: no daemon serves env docker; `orch daemon` goes on, or `orch run FILE`") == 1
+    assert "not served" not in sessions_table(listed[1:], NOW, None)
 
 
 BEFORE = "2026-03-01T11:00:00Z"
@@ -163,7 +190,7 @@ def test_of_very_many_jobs_those_that_need_a_look_are_shown():
 
 
 def test_hostile_text_in_a_session_is_escaped():
-    best = '{"g": 0, "worker_id": "w", "iteration": 1, "value": 1.5, "params": {"a": "\\u001b[31m"}}'
+    best = '{"g": 0, "worker_id": "w", "iteration": 1, "value": 1.5, "params": {"a": "\\u001b[31m"}, "metrics": {}}'
     shown = session_table(session(best=best, metric="m\x1b", metrics=("x\x9b",), jobs=(job(),)), NOW, 80)
     assert "a=\\x1b[31m" in shown
     assert escaped(shown) == shown

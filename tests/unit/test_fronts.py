@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.fronts import pareto_front, read_objectives
+from orchestrator.domain.fronts import best_of, by_outcome, pareto_front, read_objectives
 
 GOALS = {"gain": "maximize", "risk": "minimize"}
 
@@ -35,6 +35,12 @@ def test_every_result_is_on_the_front_or_beaten_by_one_that_is(points: list[tupl
 
     for g, point in enumerate(points):
         assert (g in front) is not any(beats(other, point) for other in points)
+
+
+def test_what_is_on_the_front_is_put_together_by_outcome():
+    front = pareto_front([result(0, 5, 5), result(1, 9, 9), result(3, 5, 5), result(4, 1, 1)], GOALS)
+    assert [[each["g"] for each in outcome] for outcome in by_outcome(front, GOALS)] == [[1], [0, 3], [4]]
+    assert [best_of(front, name, direction)["g"] for name, direction in GOALS.items()] == [1, 4]
 
 
 def test_objectives_are_the_several_or_the_one():

@@ -84,6 +84,7 @@ def test_points_that_were_pruned_were_tried_too() -> None:
 def test_a_session_with_folds_is_judged_in_full() -> None:
     found = judge(session(traded(skill=5.0)))
     assert (found.tried, found.best_g, found.tune_days, found.missing) == (12, 5, 12, {})
+    assert found.earning_days == 12
     assert found.deflated_sharpe is not None
     assert found.deflated_sharpe.days == 12  # the folds are no part of what it was chosen by
     assert found.deflated_sharpe.trials == 12
@@ -98,6 +99,15 @@ def test_a_session_with_folds_is_judged_in_full() -> None:
     assert found.walk_forward.earned == pytest.approx(
         sum(session(traded(skill=5.0)).ranked_points[0].daily[day] for fold in FOLDS for day in fold)  # type: ignore[index]  # it has days
     )
+
+
+def test_days_on_which_nothing_was_earned_or_lost_are_told_apart() -> None:
+    idle = [{**each, "daily": json.dumps(dict.fromkeys(json.loads(each["daily"]), 0.0))} for each in traded()]
+    assert judge(session(idle)).earning_days == 0
+    once = {**json.loads(idle[5]["daily"]), TUNE[3]: 7.0, FOLDS[0][0]: 1.0}  # a fold's day is none that it was tuned on
+    best = {**idle[5], "daily": json.dumps(once), "value": 7.0}
+    found = judge(session([*idle[:5], best]))
+    assert (found.best_g, found.tune_days, found.earning_days) == (5, 12, 1)
 
 
 def test_tries_of_the_sessions_that_it_resumes_from_count() -> None:

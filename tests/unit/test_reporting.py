@@ -248,7 +248,7 @@ def test_the_page_says_by_what_the_results_can_be_had_again(make: Make):
     kept = {"versions": {"orch": "0.1.0", "python": "3.11"}, "host": "box", "config_sha256": "ef" * 32}
     said = page(make("report", lines(session(reproduction=json.dumps(kept))), "x.html")).said
     assert "orch 0.1.0, python 3.11" in said
-    assert "config sha256 " + "ef" * 32 in " ".join(said.split())
+    assert "resolved config sha256 " + "ef" * 32 in " ".join(said.split())
 
 
 def test_the_page_says_on_what_terms_and_days_and_no_secret(make: Make):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.domain.given import Given
 from orchestrator.domain.plan import plan_jobs
 from orchestrator.domain.session import (
     MAX_ITERATIONS,
@@ -21,6 +22,7 @@ from orchestrator.domain.session import (
     derived_seed,
     dump_session,
     load_session,
+    read_session,
     restore_session,
     session_hash,
 )
@@ -324,6 +326,15 @@ def test_an_argument_of_the_command_line_that_is_no_text_is_refused():
     assert problems(SHORT, {"python": "\udcff"}) == [
         "--set python: must not hold line breaks or other characters that cannot be printed (got '\\udcff')"
     ]
+
+
+def test_what_an_option_gave_is_wrong_at_that_option():
+    by_option = {"workers": Given("0", "--workers"), "optimizer": Given("grid", "--optimizer")}
+    assert problems(SHORT, by_option) == ["--workers: must be at least 1 (got 0)"]
+    _, read = read_session(SHORT, "s.yaml", {**by_option, "workers": Given("2", "--workers")})
+    assert str(read.problem(("optimizer",), "is none")) == "--optimizer: is none"
+    _, read = read_session(f"{SHORT}optimizer: grid\n", "s.yaml")
+    assert str(read.problem(("optimizer",), "is none")) == "s.yaml:4:12: optimizer: is none"
 
 
 def test_a_wrong_override_is_refused_though_the_rest_is_right():

@@ -7,10 +7,11 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
+from typer._click.exceptions import NoSuchOption, UsageError  # typer gives them no public name
+from typer.core import TyperCommand, TyperGroup
 
 from orchestrator.cli import COMPLETION, PROGRAM, VERBS
-from orchestrator.cli.output import unwritable
+from orchestrator.cli.output import Format, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,10 +40,28 @@ class _Verbs(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+class _Verb(TyperCommand):
+    """A verb whose usage errors are sentences of ours, and lead from `--json` to `-o json`."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except NoSuchOption as error:
+            form = error.option_name.removeprefix("--")
+            if form in list(Format) and any(option.metavar == "FORMAT" for option in self.params):
+                error.possibilities = [f"--output {form}"]
+            raise
+        except UsageError as error:
+            # pydantic's words: `Value error, 'x' is …`, `Input should be a valid integer, unable to parse string as …`.
+            said = error.message.removeprefix("Value error, ").replace("Input should be", "must be")
+            error.message = said.partition(", unable to parse")[0]
+            raise
+
+
 def _load(name: str) -> Command:
     verb = getattr(import_module(f"orchestrator.cli.{name}"), name)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(name, context_settings=_HELP)(verb)
+    alone.command(name, cls=_Verb, context_settings=_HELP)(verb)
     return typer.main.get_command(alone)
 
 
@@ -65,7 +84,10 @@ def _orch(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Run tuning sessions: many parameter sets on many processes, with not one result lost."""
+    """Run tuning sessions: many parameter sets on many processes, with not one result lost.
+
+    Begin with `orch run FILE`. Each verb has its own --help, and what answers takes `-o json` for programs.
+    """
 
 
 def run_app(argv: Sequence[str]) -> int:

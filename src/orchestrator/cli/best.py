@@ -11,11 +11,12 @@ from orchestrator.cli.options import Env, Output, Session  # noqa: TC001 - typer
 from orchestrator.cli.output import Format, Shown, one_line, write
 from orchestrator.cli.reading import open_client, settings_here
 from orchestrator.cli.tables import assignments, number, plural
-from orchestrator.domain.fronts import pareto_front, read_objectives
+from orchestrator.domain.fronts import by_outcome, pareto_front, read_objectives
+from orchestrator.domain.shown import fact_label
 from orchestrator.errors import NotFoundError, OrchError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from orchestrator.domain.snapshot import SessionSnapshot
     from orchestrator.settings import Settings
@@ -23,21 +24,22 @@ if TYPE_CHECKING:
     Result = Mapping[str, Any]
 
 _WIDTH = 120
+_NAMED = 10
 
 
 def best(session: Session, env: Env = None, output: Output = Format.TABLE) -> None:
     """Show the best parameters so far, and the record that proves them.
 
     They are shown as the search_space that holds just them, to be pasted into a tuning config. With several
-    objectives it is the front: all that no other iteration beats in every objective, a YAML document each. Where it is
-    recorded what was earned on each day, the figures of `orch judge` are there too.
+    objectives it is the front: every outcome that no other beats in all of them, a YAML document each, and how many
+    iterations share it. Where it is recorded what was earned on each day, the figures of `orch judge` are there too.
     """
     settings = settings_here(env)
     with open_client(settings) as client:
         snapshot = client.get_session(session, jobs=False)
         record = client.get_record(session)
         objectives = read_objectives(record)
-        front = pareto_front(client.iter_results(session), objectives) if len(objectives) > 1 else []
+        front = _front(client.iter_results(session), objectives) if len(objectives) > 1 else []
         judged = client.tells_days(session, snapshot.mode, snapshot.best)
     found = front[0] if front else snapshot.best
     if not found:
@@ -61,6 +63,12 @@ def best(session: Session, env: Env = None, output: Output = Format.TABLE) -> No
         quiet=lambda: "\n".join(assignments(each["params"]) for each in front or [found]),
     )
     write(shown, output)
+
+
+def _front(results: Iterable[Result], objectives: Mapping[str, str]) -> list[Result]:
+    """Return of each outcome on the front the iteration that was dealt first, with the others' g."""
+    outcomes = by_outcome(pareto_front(results, objectives), objectives)
+    return [{**first, "same_outcome": [other["g"] for other in others]} for first, *others in outcomes]
 
 
 def _proof(record: Mapping[str, str]) -> dict[str, str]:
@@ -98,6 +106,13 @@ def _why(snapshot: SessionSnapshot) -> str:
     return "no iteration is recorded"
 
 
+def _sharing(others: Sequence[int]) -> str:
+    if not others:
+        return ""
+    named = ", ".join(map(str, others[:_NAMED])) + (", …" if len(others) > _NAMED else "")
+    return f"{plural(len(others), 'other iteration')} with the same outcome: g {named}"
+
+
 def _comment(text: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False)
 
@@ -111,8 +126,9 @@ def _fragments(
 ) -> str:
     if len(objectives) <= 1:
         return _fragment(snapshot, objectives, found[0], proof, figures)
-    shown = plural(len(found), "iteration")
-    head = f"# The front of session {snapshot.session_id}: {shown} that no other beats in all objectives"
+    iterations = plural(sum(1 + len(each.get("same_outcome", ())) for each in found), "iteration")
+    shown = f"{plural(len(found), 'outcome')} of {iterations}, which no other beats in all objectives"
+    head = f"# The front of session {snapshot.session_id}: {shown}"
     fragments = [_fragment(snapshot, objectives, each, proof) for each in found]
     return "\n".join([head, *figures, "\n---\n".join(fragments)])
 
@@ -133,9 +149,10 @@ def _fragment(
     lines = [
         f"# The best of session {snapshot.session_id}: {what}" if len(objectives) == 1 else f"# {what}",
         f"# {place}; {snapshot.completed_iterations} of {snapshot.total_iterations} iterations recorded",
+        *_comment(_sharing(found.get("same_outcome", ()))),
         *_comment(f"metrics: {assignments(found['metrics'])}"),
         *figures,
-        *(f"# {name.replace('_', ' ')}: {one_line(value)}" for name, value in proof.items() if name != "host"),
+        *(f"# {fact_label(name)}: {one_line(value)}" for name, value in proof.items() if name != "host"),
         "tuning:",
         "  search_space:",
     ]

@@ -15,7 +15,7 @@ import typer
 
 from orchestrator.cli.options import Env  # noqa: TC001 - typer reads it at run time
 from orchestrator.cli.progress import say
-from orchestrator.cli.reading import connected, open_client, settings_here
+from orchestrator.cli.reading import connected, has_data, open_client, settings_here
 from orchestrator.clock import utc_now
 from orchestrator.errors import NotFoundError, StateError
 from orchestrator.settings.reloading import Reload
@@ -74,10 +74,13 @@ def _serve(env: str | None) -> None:
 
 
 def _reload(settings: Settings) -> None:
+    none = NotFoundError(f"no daemon serves env {settings.env}: `orch daemon` starts one")
+    if not has_data(settings):
+        raise none
     with open_client(settings) as client:
         lease = client.find_daemon()
         if lease is None:
-            raise NotFoundError(f"no daemon serves env {settings.env}")
+            raise none
         name = f"the daemon (pid {lease.pid})"
         if lease.host != socket.gethostname():
             raise StateError(f"{name} of env {settings.env} runs on {lease.host}: reload it there")

@@ -12,11 +12,18 @@ if TYPE_CHECKING:
 
 
 def figure_lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return each figure's name, and what it says."""
-    return [
-        (title, tell(found[name]) if found[name] else f"- ({one_line(found['missing'][name])})")
+    """Return each figure's name, and what it says; before them, where it is known, what they are from."""
+    money = {"currency": found.get("currency")}
+    figures = [
+        (title, tell(found[name] | money) if found[name] else f"- ({one_line(found['missing'][name])})")
         for name, (title, _, tell) in _FIGURES.items()
     ]
+    return [("days", _days(found)), *figures] if found.get("tune_days") is not None else figures
+
+
+def _days(found: Mapping[str, Any]) -> str:
+    earning = {0: "none", found["tune_days"]: "all"}.get(found["earning_days"], found["earning_days"])
+    return f"tuned on {plural(found['tune_days'], 'day')}, and on {earning} of them the best earned or lost anything"
 
 
 def bare_figures(found: Mapping[str, Any]) -> dict[str, float | None]:
@@ -27,6 +34,11 @@ def bare_figures(found: Mapping[str, Any]) -> dict[str, float | None]:
 def without_figures(why: str) -> dict[str, Any]:
     """Return what stands for a judgement that could not be had."""
     return {**dict.fromkeys(_FIGURES), "missing": dict.fromkeys(_FIGURES, why)}
+
+
+def _amount(value: float, currency: str | None) -> str:
+    """Write an amount of money, as far as it is known of which."""
+    return f"{number(value)} {one_line(currency)}" if currency else number(value)
 
 
 def ranked_by(objectives: Mapping[str, str]) -> str:
@@ -40,7 +52,7 @@ def _sharpe(it: Mapping[str, Any]) -> str:
     return (
         f"{it['deflated']:.3f} likely to be more than the luck of so many tries "
         f"({it['probabilistic']:.3f} had it been the only one)\n"
-        f"a year: {it['sharpe_annual']:.2f} from {plural(it['days'], 'day')}; "
+        f"annualised Sharpe {it['sharpe_annual']:.2f} from {plural(it['days'], 'day')}; "
         f"luck alone would show {it['expected_maximum_annual']:.2f}"
     )
 
@@ -67,7 +79,7 @@ def _walk(it: Mapping[str, Any]) -> str:
     efficiency = "" if it["efficiency"] is None else f", {it['efficiency']:.2f} of what it earned a day before"
     beaten = sum(step["beaten"] for step in steps) / len(steps)
     return (
-        f"earned {number(it['earned'])} in {plural(it['days'], 'validation day')}{efficiency}\n"
+        f"earned {_amount(it['earned'], it['currency'])} in {plural(it['days'], 'validation day')}{efficiency}\n"
         f"each choice was better than {beaten:.2f} of the others ({plural(len(steps), 'fold')}; 0.50 is a blind choice)"
     )
 

@@ -68,7 +68,9 @@ def _table(found: Mapping[str, Any], limit: int | None) -> str:
     ]
     days = f"tuned on {plural(len(found['tune_days']), 'day')}, held out {_span(found)}"
     ranked = ranked_by(found["objectives"])
-    return f"{columns(header, rows, limit)}\n\n{days}; A DAY is the profit of a day{ranked and f'; {ranked}'}"
+    money = f", in {one_line(found['currency'])}" if found.get("currency") else ""
+    note = f"{days}; A DAY is the mean profit of a day{money}{ranked and f'; {ranked}'}"
+    return f"{columns(header, rows, limit)}\n\n{note}"
 
 
 def _a_day(daily: Mapping[str, float] | None, days: list[str]) -> str:

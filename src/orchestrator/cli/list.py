@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 State = Annotated[
     list[Status] | None,
-    typer.Option(case_sensitive=False, metavar="STATE", help=f"One of {', '.join(Status)}; may be repeated."),
+    typer.Option(
+        "--status",
+        "--state",
+        case_sensitive=False,
+        metavar="STATUS",
+        help=f"Only these, one of {', '.join(Status)}; may be repeated.",
+    ),
 ]
 Label = Annotated[
     list[str] | None,

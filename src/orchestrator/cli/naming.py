@@ -44,8 +44,12 @@ def without_new(file: Path, session: SessionFile, given: Mapping[str, str]) -> s
         given: what the command line said about its fields.
     """
     spec = session.spec
-    named = {**given, "session_id": spec.session_id, "base_output_csv": spec.base_output_csv}
-    sets = [part for field, value in named.items() for part in ("--set", f"{field}={value}")]
+    return run_command(file, {**given, "session_id": spec.session_id, "base_output_csv": spec.base_output_csv})
+
+
+def run_command(file: Path, given: Mapping[str, str]) -> str:
+    """Return the command that runs a session file with what a command line said about its fields."""
+    sets = [part for field, value in given.items() for part in ("--set", f"{field}={value}")]
     return shlex.join(["orch", "run", str(file), *sets])
 
 

@@ -9,6 +9,7 @@ import typer
 
 from orchestrator.cli.output import Format
 from orchestrator.domain.durations import parse_duration
+from orchestrator.domain.given import Given
 from orchestrator.domain.optimizers import SHIPPED
 from orchestrator.errors import UsageError
 
@@ -86,4 +87,6 @@ def overrides(assignments: list[str] | None, **fields: str | int | None) -> dict
         if not key or not equals:
             raise UsageError(f"--set {assignment}: must be KEY=VALUE")
         given[key] = value
-    return given | {name: str(value) for name, value in fields.items() if value is not None}
+    return given | {
+        name: Given(str(value), f"--{name.replace('_', '-')}") for name, value in fields.items() if value is not None
+    }

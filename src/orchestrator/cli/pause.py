@@ -8,9 +8,9 @@ from orchestrator.cli.pausing import set_paused
 
 
 def pause(session: AnySession = None, env: Env = None, output: Output = Format.TABLE) -> None:
-    """Have a session begin no job; what runs goes on.
+    """Have a session begin no job; running jobs go on.
 
-    Without SESSION, no session of the env begins one. A job that runs goes on to its last iteration: `orch cancel`
-    stops it, and `orch retry` goes on with what is missing.
+    Nothing new starts; without SESSION, in no session of the env. A running job goes on to its last iteration: `orch
+    cancel` stops it, and `orch retry` goes on with what is missing.
     """
     set_paused(session, env, output, paused=True)

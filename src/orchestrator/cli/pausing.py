@@ -34,7 +34,11 @@ def set_paused(session: str | None, env: str | None, output: Format, *, paused: 
         "durability": durability,
     }
     what = f"env {settings.env}" if session is None else f"session {session}"
-    meaning = "begins no job; what runs goes on" if paused else "begins jobs again"
+    meaning = (
+        "is paused: running jobs go on to their last iteration, nothing new starts"
+        if paused
+        else "goes on: jobs begin again"
+    )
     shown = Shown(
         document=lambda: document,
         table=lambda: f"{what} {meaning}",

@@ -21,8 +21,10 @@ from orchestrator.cli.options import (
 from orchestrator.cli.output import Format, Shown, one_line, write
 from orchestrator.cli.reading import has_data, open_client
 from orchestrator.cli.session_file import load
+from orchestrator.cli.session_view import goals
 from orchestrator.cli.tables import columns, named, number, plural, width
 from orchestrator.domain.days import day_spans
+from orchestrator.domain.fronts import read_objectives
 from orchestrator.domain.plan import plan_jobs, surplus_workers
 from orchestrator.errors import StoreUnreachableError
 from orchestrator.submission import prepare, taken_outputs
@@ -82,6 +84,9 @@ def _document(submission: Submission, notes: list[str]) -> dict[str, Any]:
         "seed": submission.seed,
         "metric": submission.metric or None,
         "direction": submission.direction or None,
+        "objectives": read_objectives(
+            {"tuning": submission.tuning, "metric": submission.metric, "direction": submission.direction}
+        ),
         "total_iterations": None if spec.worker_command else spec.total_iterations,
         "workers": spec.workers,
         "surplus_workers": surplus_workers(spec),
@@ -168,7 +173,7 @@ def _table(document: dict[str, Any], limit: int | None) -> str:
         ("env, mode", f"{document['env']}, {document['mode']}"),
         ("plan", f"{plural(total, 'iteration') + ' over ' if total else ''}{plural(len(jobs), 'job')}"),
         ("optimizer", f"{document['optimizer']}, seed {document['seed']}" if document["metric"] else ""),
-        ("objective", f"{document['direction']} {one_line(document['metric'])}" if document["metric"] else ""),
+        ("objective", goals(document["objectives"])),
         ("config", one_line(document["config_path"] or "")),
         *_day_lines(document["days"]),
         *(("note", one_line(note)) for note in document["notes"]),

@@ -21,7 +21,12 @@ Worker = Annotated[
 ]
 Tolerance = Annotated[
     float,
-    typer.Option(metavar="SHARE", min=0, max=0.5, help="Numbers that differ by less count as the same; 0: not a bit."),
+    typer.Option(
+        metavar="SHARE",
+        min=0,
+        max=0.5,
+        help="Numbers that differ by a smaller share, e.g. 1e-9, count as the same; 0: not a bit.",
+    ),
 ]
 
 

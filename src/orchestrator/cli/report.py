@@ -15,7 +15,7 @@ from orchestrator.cli.reading import settings_here
 
 To = Annotated[
     Path | None,
-    typer.Option("--output", metavar="FILE", help="Where to; else SESSION.html in the current directory."),
+    typer.Option("--output", "-o", metavar="FILE", help="Where to; else SESSION.html in the current directory."),
 ]
 Top = Annotated[int, typer.Option(metavar="N", min=1, help="How many of the best its table has.")]
 Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]

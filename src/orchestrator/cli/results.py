@@ -63,9 +63,9 @@ def results(  # noqa: PLR0913, PLR0917 - each is an option
 ) -> None:
     """Show what the iterations of a session gave.
 
-    They are in the order in which they were recorded; with --top or --by, best first. A name is a metric's or else a
-    parameter's; params_NAME and metrics_NAME are exact. With several objectives, those that no other beats in all of
-    them are marked.
+    They are in the order in which they were recorded; with --top or --by, best first. G counts the iterations of the
+    session, from 0, ITERATION those of its worker, from 1. A name is a metric's or else a parameter's; params_NAME and
+    metrics_NAME are exact. With several objectives, those that no other beats in all of them are marked.
     """
     question = _Question(top, by, ascending, tuple(map(parse_condition, where or ())), status, worker, _names(columns))
     with open_client(settings_here(env)) as client:
@@ -188,7 +188,7 @@ def _usual_titles(chosen: Sequence[Result], question: _Question, objectives: Map
     by = question.by or "value"
     return {
         **{name: _HEADERS[name] for name in ("g", "worker_id", "iteration", "status")},
-        **({} if several and not question.by else {by: by.upper()}),
+        **({} if several and not question.by else {by: question.by or next(iter(objectives), by)}),
         **{f"metrics_{name}": name for name in several},
         **{f"params_{name}": name for name in params if by not in (name, f"params_{name}")},
         **({"reason": "REASON"} if any(result["reason"] for result in chosen) else {}),

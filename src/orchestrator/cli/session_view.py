@@ -10,8 +10,9 @@ from orchestrator.domain.snapshot import waits_for
 from orchestrator.frozen import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
+    from typing import Any
 
     from orchestrator.domain.job import TuningJob
     from orchestrator.domain.snapshot import SessionSnapshot
@@ -49,13 +50,13 @@ def metrics_line(names: Sequence[str]) -> str:
 
 
 def sessions_table(sessions: Sequence[SessionSnapshot], now: datetime, limit: int | None) -> str:
-    """Show some sessions, a line each."""
-    return columns(
+    """Show some sessions, a line each, and what is to be known of them all."""
+    table = columns(
         ("SESSION", "STATUS", "DONE", "FAILED", "BEST", "OPTIMIZER", "MODE", "UPDATED"),
         [
             (
                 each.session_id,
-                each.status,
+                _state(each),
                 _share(each.completed_iterations, each.total_iterations),
                 number(each.failed_iterations),
                 number(each.best["value"] if each.best else None),
@@ -67,6 +68,20 @@ def sessions_table(sessions: Sequence[SessionSnapshot], now: datetime, limit: in
         ],
         limit,
     )
+    notes = [f"not served: {_unserved_text(each)}" for each in sessions if each.unserved][:1]
+    notes += [_away_line(each) for each in sessions if each.known_at][:1]
+    return "\n\n".join([table, *notes])
+
+
+def _state(snapshot: SessionSnapshot) -> str:
+    """Say the status, and what keeps it from being all there is to say."""
+    paused = ", paused" if snapshot.paused and not snapshot.status.terminal else ""
+    return f"{snapshot.status}{paused}{', not served' if snapshot.unserved else ''}"
+
+
+def _unserved_text(snapshot: SessionSnapshot) -> str:
+    """Say why nobody serves it, and who would."""
+    return f"no daemon serves env {snapshot.env}; `orch daemon` goes on, or `orch run FILE`"
 
 
 def jobs_table(snapshot: SessionSnapshot, now: datetime, limit: int | None) -> str:
@@ -97,15 +112,14 @@ def jobs_table(snapshot: SessionSnapshot, now: datetime, limit: int | None) -> s
 
 def status_line(snapshot: SessionSnapshot) -> str:
     """Say the status, and who sees to it."""
+    state, owner = _state(snapshot), snapshot.owner
     if snapshot.status.terminal:
-        return snapshot.status
-    paused = ", paused" if snapshot.paused else ""
-    if snapshot.owner:
-        owner = snapshot.owner
-        return f"{snapshot.status}{paused}, served by a {owner['kind']} on {owner['host']} since {owner['since']}"
-    if snapshot.daemon:
-        return f"{snapshot.status}{paused}, the daemon is about to take it"
-    return f"{snapshot.status}{paused}, served by nobody now: `orch run` with its file goes on, or `orch daemon`"
+        return state
+    if snapshot.unserved:
+        return f"{state}: {_unserved_text(snapshot)}"
+    if owner is None:
+        return f"{state}, the daemon is about to take it"
+    return f"{state}, served by a {owner['kind']} on {owner['host']} since {owner['since']}"
 
 
 def _away_line(snapshot: SessionSnapshot) -> str:
@@ -156,16 +170,30 @@ def search_line(snapshot: SessionSnapshot) -> str:
     """Say what looks for what."""
     if not snapshot.metric:
         return "worker_command"
-    return f"{snapshot.optimizer}, seed {snapshot.seed}, to {snapshot.direction} {one_line(snapshot.metric)}"
+    return f"{snapshot.optimizer}, seed {snapshot.seed}, to {goals(snapshot.objectives)}"
+
+
+def goals(objectives: Mapping[str, str]) -> str:
+    """Say what is tuned: `maximize net_pnl, minimize max_drawdown`."""
+    return ", ".join(f"{direction} {one_line(name)}" for name, direction in objectives.items())
 
 
 def best_text(snapshot: SessionSnapshot) -> str:
-    """Show the best result so far: its value and where it came from, and on the next line its parameters."""
-    best = snapshot.best
-    if not best:
+    """Show the best result so far, and with several objectives what there is beside it."""
+    if not snapshot.best:
         return ""
-    place = f"{best['worker_id']}, iteration {best['iteration']}"
-    return f"{one_line(snapshot.metric)} = {number(best['value'])} ({place})\n{assignments(best['params'])}"
+    shown = result_text(snapshot.best, snapshot.objectives)
+    if len(snapshot.objectives) > 1:
+        first = one_line(snapshot.metric)
+        shown += f"\nthe best in {first} alone: `orch best {snapshot.session_id}` has those of all objectives"
+    return shown
+
+
+def result_text(result: Mapping[str, Any], objectives: Mapping[str, str]) -> str:
+    """Show a result: its value in each objective and where it came from, and on the next line its parameters."""
+    place = f"{result['worker_id']}, iteration {result['iteration']}"
+    values = ", ".join(f"{one_line(name)} = {number(result['metrics'].get(name))}" for name in objectives)
+    return f"{values} ({place})\n{assignments(result['params'])}"
 
 
 def _why(job: TuningJob, snapshot: SessionSnapshot, now: datetime) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from orchestrator.cli.attend import attend
 from orchestrator.cli.handing_in import hand_in
-from orchestrator.cli.naming import renamed
+from orchestrator.cli.naming import renamed, run_command, without_new
 from orchestrator.cli.options import (
     File,
     FileEnv,
@@ -27,14 +27,12 @@ from orchestrator.cli.output import Format, Shown, write
 from orchestrator.cli.progress import say
 from orchestrator.cli.reading import connected
 from orchestrator.cli.session_file import load
-from orchestrator.cli.tables import named, plural, width
+from orchestrator.cli.tables import commands, named, plural, width
 from orchestrator.cli.wishing import warn_unserved
 from orchestrator.store.opening import open_store
 from orchestrator.submission import prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from orchestrator.cli.handing_in import HandedIn
 
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for its end; exit code 0 for SUCCESS, 1 for any other.")]
@@ -76,7 +74,8 @@ def submit(  # noqa: PLR0913, PLR0917 - an option is a parameter
                 session = renamed(session, given, client)
             submission = prepare(session, settings, Path.cwd())
             done = hand_in(submission, client, settings, file)
-        warn_unserved(done.snapshot, "the session waits")
+        run = without_new(file, session, given) if new else run_command(file, given)
+        warn_unserved(done.snapshot, "the session waits", run)
         if not (wait or follow):
             write(_shown(done), output)
             return
@@ -99,7 +98,7 @@ def _shown(done: HandedIn) -> Shown:
     }
     return Shown(
         document=lambda: document,
-        table=lambda: named([("session", _sentence(done)), *_next(done)], width()),
+        table=lambda: named([("session", _sentence(done)), ("next", _next(done))], width()),
         quiet=lambda: snapshot.session_id,
     )
 
@@ -114,12 +113,8 @@ def _sentence(done: HandedIn) -> str:
     return f"{name} submitted: {iterations}{plural(snapshot.workers, 'job')}"
 
 
-def _next(done: HandedIn) -> Iterator[tuple[str, str]]:
+def _next(done: HandedIn) -> str:
     name = done.snapshot.session_id
     if done.snapshot.status.terminal:
-        yield "next", f"orch results {name}"
-        yield "", f"orch retry {name}"
-    else:
-        yield "next", f"orch status {name} --watch"
-        yield "", f"orch logs {name} -f"
-        yield "", f"orch wait {name}"
+        return commands(f"orch results {name}", f"orch retry {name}")
+    return commands(f"orch status {name} --watch", f"orch logs {name} -f", f"orch wait {name}")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.output import Shown, one_line
 from orchestrator.cli.places import csv_files, log_folder
-from orchestrator.cli.session_view import best_text, iterations_line, search_line, time_line
-from orchestrator.cli.tables import named, plural, width
+from orchestrator.cli.session_view import best_text, iterations_line, result_text, search_line, time_line
+from orchestrator.cli.tables import commands, named, plural, width
 from orchestrator.clock import utc_now
+from orchestrator.domain.fronts import best_of, by_outcome, pareto_front
 from orchestrator.domain.iteration import IterationStatus
 from orchestrator.domain.job import Status
 
@@ -50,7 +51,7 @@ def summary(
             ("iterations", iterations_line(snapshot)),
             ("time", time_line(snapshot, now)),
             ("search", search_line(snapshot)),
-            ("best", best_text(snapshot)),
+            *_best(snapshot, client),
             *(("failed", line) for line in _failed_lines(snapshot, failures)),
             *(("csv", path) for path in _some(csvs)),
             ("logs", logs),
@@ -59,6 +60,20 @@ def summary(
         return named(values, width())
 
     return Shown(document=document, table=table, quiet=lambda: snapshot.status)
+
+
+def _best(snapshot: SessionSnapshot, client: Client) -> Iterator[tuple[str, str]]:
+    """Show the best; with several objectives the best in each, and how many outcomes none of which beats another."""
+    objectives, name = snapshot.objectives, snapshot.session_id
+    front = pareto_front(client.iter_results(name), objectives) if len(objectives) > 1 else []
+    if not front:
+        yield "best", best_text(snapshot)
+        return
+    for metric, direction in objectives.items():
+        yield "best", result_text(best_of(front, metric, direction), {metric: direction, **objectives})
+    outcomes = plural(len(by_outcome(front, objectives)), "outcome")
+    kept = f"{outcomes} of {plural(len(front), 'iteration')}, which no other beats in all objectives"
+    yield "front", f"{kept}: `orch best {name}`"
 
 
 def failure_counts(client: Client, snapshot: SessionSnapshot) -> Counter[str]:
@@ -83,6 +98,6 @@ def _some(lines: list[str]) -> list[str]:
 
 def _next(snapshot: SessionSnapshot, *, judged: bool) -> str:
     if not snapshot.completed_iterations:
-        return f"orch status {snapshot.session_id}"
+        return commands(f"orch status {snapshot.session_id}")
     verbs = ["results", *(["best"] if snapshot.best else []), *(["judge"] if judged else [])]
-    return "   ".join(f"orch {verb} {snapshot.session_id}" for verb in verbs)
+    return commands(*(f"orch {verb} {snapshot.session_id}" for verb in verbs))

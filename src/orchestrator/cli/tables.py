@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _GAP = "  "
 _NARROWEST = 40
 _NOT_A_TERMINAL = 100
+_UNBROKEN = "\ufdd0"
+"""Stands for a space at which no line ends; no text has it: it is no character, in Unicode's words."""
 
 
 def width() -> int | None:
@@ -43,14 +45,23 @@ def columns(header: Sequence[str], rows: Iterable[Sequence[str]], limit: int | N
 
 
 def named(values: Iterable[tuple[str, str]], limit: int | None = None) -> str:
-    """Show names and values below each other; a long value goes on in further lines. Empty values are left out."""
+    """Show names and values below each other; a long value goes on in further lines. Empty values are left out.
+
+    A command, one of `commands` or in backquotes, is never broken: where it is too long the terminal wraps it, and it
+    can be copied.
+    """
     pairs = [(name, value) for name, value in values if value]
     indent = max((len(name) for name, _ in pairs), default=0) + len(_GAP)
     lines = []
     for name, value in pairs:
         wrapped = [part for line in value.splitlines() for part in _wrapped(line, limit and limit - indent)]
         lines += [f"{(name if number == 0 else ''):{indent}}{part}" for number, part in enumerate(wrapped)]
-    return "\n".join(lines)
+    return "\n".join(lines).replace(_UNBROKEN, " ")
+
+
+def commands(*texts: str) -> str:
+    """Return commands as a value for `named`, each in a line of its own that stays one."""
+    return "\n".join(text.replace(" ", _UNBROKEN) for text in texts)
 
 
 def cut(line: str, limit: int | None) -> str:
@@ -91,9 +102,11 @@ def plural(count: int, word: str) -> str:
 def _wrapped(line: str, limit: int | None) -> list[str]:
     if limit is None or len(line) <= limit:
         return [line]
-    import textwrap  # noqa: PLC0415 - a narrow terminal's, and it takes its time
+    import re  # noqa: PLC0415 - a narrow terminal's, and it takes its time
+    import textwrap  # noqa: PLC0415 - the same
 
-    return textwrap.wrap(line, limit, break_on_hyphens=False, subsequent_indent="")
+    line = re.sub("`[^`]+`", lambda quoted: commands(quoted[0]), line)
+    return textwrap.wrap(line, limit, break_on_hyphens=False, break_long_words=False)
 
 
 def _is_number(cell: str) -> bool:

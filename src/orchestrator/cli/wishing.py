@@ -48,7 +48,13 @@ def acknowledge(wishes: Wishes) -> Durability:
     return durability
 
 
-def warn_unserved(snapshot: SessionSnapshot, what: str) -> None:
-    """Say that what is wanted of a session will wait, where nobody is there to see to it."""
-    if snapshot.owner is None and snapshot.daemon is None and not snapshot.status.terminal:
-        say(f"no daemon serves env {snapshot.env}: {what} until `orch daemon` runs")
+def warn_unserved(snapshot: SessionSnapshot, what: str, run: str = "orch run FILE") -> None:
+    """Say that what is wanted of a session will wait, where nobody is there to see to it.
+
+    Args:
+        snapshot: of the session.
+        what: does not happen until somebody is.
+        run: the command that runs the session in the foreground, where its file is known.
+    """
+    if snapshot.unserved:
+        say(f"no daemon serves env {snapshot.env}: {what} until `orch daemon` or `{run}` runs")

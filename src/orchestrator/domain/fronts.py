@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from operator import le
-from typing import TYPE_CHECKING, Any
+
+from orchestrator.frozen import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Any
 
     Result = Mapping[str, Any]
+
+_NOT_SEVERAL = '"metrics": null'
+"""In a tuning config that is stored with one objective: it need not be read, of which a list of sessions has many."""
 
 
 def read_objectives(record: Mapping[str, str]) -> dict[str, str]:
@@ -21,10 +26,11 @@ def read_objectives(record: Mapping[str, str]) -> dict[str, str]:
     Returns:
         Nothing with `worker_command`.
     """
-    tuning = json.loads(record.get("tuning") or "{}")
-    several = tuning.get("tuning", {}).get("objective", {}).get("metrics")
-    if several:
-        return dict(several)
+    tuning = record.get("tuning") or "{}"
+    if _NOT_SEVERAL not in tuning:
+        several = json.loads(tuning).get("tuning", {}).get("objective", {}).get("metrics")
+        if several:
+            return dict(several)
     return {record["metric"]: record["direction"]} if record.get("metric") else {}
 
 
@@ -41,6 +47,20 @@ def pareto_front(results: Iterable[Result], objectives: Mapping[str, str]) -> li
         if not any(dominates(other, scores) for other, _ in front):
             front.append((scores, result))
     return [result for _, result in front]
+
+
+def by_outcome(results: Iterable[Result], objectives: Mapping[str, str]) -> list[list[Result]]:
+    """Put results together that are the same in all objectives, in the order in which the first of each comes."""
+    found: dict[tuple[Any, ...], list[Result]] = {}
+    for result in results:
+        found.setdefault(tuple(result["metrics"].get(name) for name in objectives), []).append(result)
+    return list(found.values())
+
+
+def best_of(front: Iterable[Result], name: str, direction: str) -> Result:
+    """Return of a front the result that is the best in one objective; of equals the first."""
+    sign = -1 if direction == "maximize" else 1
+    return min(front, key=lambda result: sign * result["metrics"][name])
 
 
 def _scores(result: Result, objectives: Mapping[str, str]) -> tuple[float, ...] | None:

@@ -27,7 +27,7 @@ class Submission:
         direction: `maximize` or `minimize`, empty with `worker_command`.
         cwd: the directory it was submitted from.
         grid_size: how many points a grid has; None for other optimizers.
-        reproduction: the versions and the host, and hashes of the tuning config and of the data; empty with
+        reproduction: the versions and the host, and hashes of `tuning` and of the data; empty with
             `worker_command`.
     """
 

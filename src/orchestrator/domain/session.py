@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from orchestrator.domain.annotations import members
 from orchestrator.domain.documents import Document, decode_document, parse_document, parse_value, validate
+from orchestrator.domain.given import Given
 from orchestrator.domain.names import (  # noqa: TC001 - pydantic reads them at run time
     Command,
     CsvBase,
@@ -142,7 +143,18 @@ class SessionSpec(BaseModel):
 
 
 def load_session(text: str | bytes, source: str, overrides: Mapping[str, str] | None = None) -> SessionSpec:
-    """Read a session file.
+    """Read a session file; the arguments are those of `read_session`.
+
+    Raises:
+        SpecError: with every problem of the file and of the overrides.
+    """
+    return read_session(text, source, overrides)[0]
+
+
+def read_session(
+    text: str | bytes, source: str, overrides: Mapping[str, str] | None = None
+) -> tuple[SessionSpec, Document]:
+    """Read a session file; return what it says, and where each of it stands.
 
     Args:
         text: the file's content; bytes are checked for size and encoding too.
@@ -152,7 +164,8 @@ def load_session(text: str | bytes, source: str, overrides: Mapping[str, str] | 
             read as YAML.
 
     Raises:
-        SpecError: with every problem of the file and of the overrides; those of an override name `--set key`.
+        SpecError: with every problem of the file and of the overrides; those of an override name `--set key`, or the
+            option that gave it.
     """
     document = decode_document(text, source) if isinstance(text, bytes) else parse_document(text, source)
     if document.data.keys() == {"tuning"}:
@@ -169,7 +182,7 @@ def load_session(text: str | bytes, source: str, overrides: Mapping[str, str] | 
         raise SpecError((*problems, *error.problems)) from None
     if problems:
         raise SpecError(tuple(problems))
-    return spec
+    return spec, document
 
 
 def dump_session(spec: SessionSpec) -> str:
@@ -227,7 +240,7 @@ def choose_seed(spec: SessionSpec, configured: int | None = None) -> int:
 
 def _override(document: Document, key: str, text: str) -> Document:
     head, dot, rest = key.partition(".")
-    origin = f"--set {printable(key)}"
+    origin = text.option if isinstance(text, Given) else f"--set {printable(key)}"
     if not head or (dot and not rest):
         raise SpecError((Problem("must be key=value or key.entry=value", origin),))
     value = text if _takes_text(head, is_entry=bool(dot)) and text[:1] not in ("'", '"') else parse_value(text, origin)

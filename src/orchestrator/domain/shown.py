@@ -30,6 +30,14 @@ def printable(text: str) -> str:
     return shortened("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
 
 
+def fact_label(name: str) -> str:
+    """Return what a fact of a session's record is called where it is shown, e.g. `data_sha256`: `data sha256`.
+
+    `config_sha256` is no file's hash: it is of the tuning config with defaults filled in and the data's paths absolute.
+    """
+    return "resolved config sha256" if name == "config_sha256" else name.replace("_", " ")
+
+
 def is_text(text: str) -> bool:
     """Tell whether a text can be written down anywhere: no NUL, no lone surrogate."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from orchestrator.clock import iso
+from orchestrator.domain.fronts import read_objectives
 from orchestrator.domain.job import Status, TuningJob, read_int, read_time
 from orchestrator.frozen import TYPE_CHECKING, fields_of, frozen
 
@@ -23,6 +24,7 @@ class SessionSnapshot:
         total_iterations: None with `worker_command`, which counts none; so are the other counts.
         best: the result with the best value so far: g, worker_id, iteration, value, params, metrics, timestamp.
         metrics: the names of the metrics seen.
+        objectives: the metrics that are tuned, each `maximize` or `minimize`; `metric` is the first.
         labels: names and values that its file gave it.
         submitted_by: who handed it in; empty where that is not known.
         paused: it begins no job.
@@ -54,6 +56,7 @@ class SessionSnapshot:
     last_update: datetime | None
     best: Mapping[str, Any] | None
     metrics: tuple[str, ...] = ()
+    objectives: Mapping[str, str] = MappingProxyType({})
     jobs: tuple[TuningJob, ...] = ()
     labels: Mapping[str, str] = MappingProxyType({})
     submitted_by: str = ""
@@ -90,6 +93,7 @@ class SessionSnapshot:
             finished_at=read_time(raw.get("finished_at", "")),
             last_update=read_time(raw.get("last_update", "")),
             best=json.loads(raw["best"]) if raw.get("best") else None,
+            objectives=read_objectives(raw),
             labels=json.loads(raw.get("labels") or "{}"),
             submitted_by=raw.get("submitted_by", ""),
             paused=bool(raw.get("paused")),
@@ -98,6 +102,11 @@ class SessionSnapshot:
             adopted_with=read_int(raw.get("adopted_with", "")) or 0,
             **more,
         )
+
+    @property
+    def unserved(self) -> bool:
+        """Whether it has not ended, and nobody is there to see to it."""
+        return not self.status.terminal and self.owner is None and self.daemon is None
 
     @property
     def progress(self) -> float | None:
@@ -130,6 +139,7 @@ class SessionSnapshot:
             "optimizer": self.optimizer,
             "metric": self.metric or None,
             "direction": self.direction or None,
+            "objectives": dict(self.objectives),
             "seed": self.seed,
             "total_iterations": self.total_iterations,
             "completed_iterations": self.completed_iterations,
@@ -167,7 +177,7 @@ def obstacles(session: SessionSnapshot) -> list[str]:
     if session.status.terminal:
         return []
     found = []
-    if session.owner is None and session.daemon is None:
+    if session.unserved:
         found.append(f"a daemon: none serves env {session.env}")
     elif session.trouble:
         found.append(f"a daemon that can run it: {session.trouble}")

@@ -27,8 +27,11 @@ def versions() -> Mapping[str, str]:
 def facts(tuning: str, objective: Mapping[str, Any]) -> dict[str, Any]:
     """Return what reproduces a session, beside its record: `versions`, `host`, `config_sha256` and hashes of data.
 
+    `config_sha256` is the hash of `tuning` as the session's record keeps it, not of the file: with defaults filled in,
+    days split and the data's paths absolute.
+
     Args:
-        tuning: the tuning config as it was checked.
+        tuning: the tuning config as it was checked and resolved.
         objective: its section `objective`, resolved; what it holds as `…_sha256` are the hashes of what it reads.
     """
     hashes = {name: value for name, value in objective.items() if name.endswith("_sha256") and value}

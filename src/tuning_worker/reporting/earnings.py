@@ -68,11 +68,6 @@ def held_out_days(recorded: RecordedSession) -> Mapping[str, float]:
     return {}
 
 
-def currency(recorded: RecordedSession) -> str:
-    """Return the name of the money, in capitals; empty where the objective has none."""
-    return str(recorded.tuning.get("objective", {}).get("quote_currency") or "").upper()
-
-
 def plot_earnings(days: Sequence[Day], money: str, capital: float | None) -> go.Figure:
     """Return the equity curve above its drawdown, the parts of the split apart.
 

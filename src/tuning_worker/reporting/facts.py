@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.domain.days import day_spans
+from orchestrator.domain.shown import fact_label
 from tuning_worker.reporting.values import counted, length, moment, number
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _reproduction(record: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     yield "spec hash", record.get("spec_hash", "")
     for name, value in kept.items():
         if value and name != "data_sha256":  # it stands beside the data
-            yield name.replace("_", " "), str(value)
+            yield fact_label(name), str(value)
 
 
 def _named(pairs: Mapping[str, Any]) -> str:

@@ -9,7 +9,6 @@ from tuning_worker.reporting.earnings import (
     HOLDOUT,
     TUNE,
     VALIDATION,
-    currency,
     find_days,
     part_metrics,
     plot_earnings,
@@ -165,7 +164,7 @@ class Report:
         pieces = [
             self._plot(
                 "earnings",
-                plot_earnings(days, currency(recorded), capital),
+                plot_earnings(days, recorded.currency, capital),
                 "what the best earned until each day, and how far below its peak that is",
                 "Only the tune days decided which iteration is the best. The line goes on from one part to the next. "
                 "Its drawdown is between the ends of days; the table has the deepest fall at any moment.",
@@ -201,6 +200,9 @@ class Report:
         tried = f"{counted(judgement.tried, 'different point')}{pruned}{earlier}"
         lead = f"The best of {tried} looks better than it is; this says how much."
         lead = lead if judgement.tried > 1 else ""
+        if judgement.tune_days is not None:
+            days = counted(judgement.tune_days, "day")
+            lead += f" It was tuned on {days}, and earned or lost anything on {judgement.earning_days:,} of them."
         pieces = [el("div", *cards, class_="grid pairs")]
         if judgement.overfitting:
             figure = plot_logits(judgement.overfitting.logits)

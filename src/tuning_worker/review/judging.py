@@ -42,6 +42,7 @@ class Judgement:
         tried_before: how many more were by the sessions that it resumes from.
         best_g: of the best; None where nothing has a value.
         tune_days: how many days it was chosen by; None where the objective tells no days.
+        earning_days: on how many of these the best earned or lost anything: the others say nothing about it.
         deflated_sharpe: of the best, on the tune days.
         overfitting: of the choice among all, on the tune days.
         neighbourhood: of the best.
@@ -54,6 +55,7 @@ class Judgement:
     tried_before: int = 0
     best_g: int | None = None
     tune_days: int | None = None
+    earning_days: int | None = None
     deflated_sharpe: DeflatedSharpe | None = None
     overfitting: Overfitting | None = None
     neighbourhood: Neighbourhood | None = None
@@ -135,7 +137,8 @@ def _judge_days(found: Judgement, session: RecordedSession, ranked: Sequence[Tri
     }
     missing = {name: why for name, (statistic, why) in statistics.items() if statistic is None}
     computed: dict[str, Any] = {name: statistic for name, (statistic, _) in statistics.items()}
-    return replace(found, tune_days=len(tune), missing={**found.missing, **missing}, **computed)
+    found = replace(found, tune_days=len(tune), earning_days=sum(pnl != 0 for pnl in best))
+    return replace(found, missing={**found.missing, **missing}, **computed)
 
 
 def _walk(session: RecordedSession, candidates: Sequence[Trial]) -> WalkForward | None:

@@ -143,6 +143,11 @@ class RecordedSession:
         """How its days are split; None where they are not."""
         return getattr(self.config.objective, "split", None)
 
+    @property
+    def currency(self) -> str:
+        """The name of the money that days are told in, in capitals; empty where the objective has none."""
+        return str(self.tuning.get("objective", {}).get("quote_currency") or "").upper()
+
     @cached_property
     def objectives(self) -> Mapping[str, str]:
         """The metrics that are tuned, each `maximize` or `minimize`."""

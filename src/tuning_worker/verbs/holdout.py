@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from tuning_worker.days import Split
+
 ABOUT = "Score a session's best points on the held-out days; the answer is JSON."
 
 
@@ -50,6 +52,7 @@ def _document(session: RecordedSession, best: Sequence[Trial], before: Holdout, 
         "metric": session.metric,
         "direction": session.direction,
         "objectives": dict(session.objectives),
+        "currency": session.currency or None,
         "tune_days": [day.isoformat() for day in session.split.tune],
         "holdout_days": [day.isoformat() for day in session.split.holdout],
         "looked": after.looks > before.looks,
@@ -57,5 +60,12 @@ def _document(session: RecordedSession, best: Sequence[Trial], before: Holdout, 
         "points": len(after.results),
         "all_looks": after.all_looks,
         "all_points": after.all_points,
-        "results": [{**after.results[trial.point], "tuned_daily": trial.daily and dict(trial.daily)} for trial in best],
+        "results": [{**after.results[trial.point], **_seen_days(trial, session.split)} for trial in best],
     }
+
+
+def _seen_days(trial: Trial, split: Split) -> dict[str, Any]:
+    """Return what a point earned on each day that it was tuned on, and on each that it was only validated on."""
+    daily = trial.daily
+    parts = {"tuned_daily": split.tune, "validation_daily": split.validation}
+    return {name: daily and {str(day): daily[str(day)] for day in days} for name, days in parts.items()}

@@ -30,6 +30,7 @@ def run(_: argparse.Namespace) -> int:
             "metric": session.metric,
             "direction": session.direction,
             "objectives": dict(session.objectives),
+            "currency": session.currency or None,
             "best": best
             and {"g": best.g, "worker_id": best.worker_id, "iteration": best.iteration, "value": best.value},
             **judge(session).as_json(),

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     hftbacktest = formats.add_parser("hftbacktest", help="event files of hftbacktest (.npz), in the order of time")
     for each in (tardis, hftbacktest):
         each.add_argument("files", nargs="+", type=Path, metavar="FILE")
-        each.add_argument("--output", required=True, type=Path, help="the feed's file to write, .parquet or .csv")
+        each.add_argument("-o", "--output", required=True, type=Path, help="the feed's file to write, .parquet or .csv")
         each.add_argument("--force", action="store_true", help="replace the file if there is one")
 
 
