@@ -468,6 +468,29 @@ def test_a_command_that_hangs_is_gone_after_its_timeout(base: Path) -> None:
         assert gone(pid_in(base / "pid"))
 
 
+ORPHANS = """
+import os, time
+for _ in range(20):
+    if os.fork() == 0:
+        if os.fork() == 0: time.sleep(0.05)
+        os._exit(0)
+    os.wait()
+def left(): return open(f"/proc/{os.getppid()}/task/{os.getppid()}/children").read().split()
+deadline = time.monotonic() + 10
+while len(left()) > 1 and time.monotonic() < deadline: time.sleep(0.01)
+"""
+"""It waits until it is its parent's only child again: zombies are children too."""
+
+
+def test_orphans_that_end_meanwhile_do_not_pile_up(base: Path) -> None:
+    source = ORPHANS.replace("{", "{{").replace("}", "}}") + "print('{{\"value\": %d}}' % len(left()))"
+    with Evaluator(command(sys.executable, "-c", source), base) as evaluator:
+        assert evaluator.evaluate({}, IDENTITY).value == 1
+    (base / "orch_orphans.py").write_text("def f(params):" + ORPHANS.replace("\n", "\n    ") + "return len(left())\n")
+    with Evaluator(python("orch_orphans:f"), base) as evaluator:
+        assert do(evaluator, "number").value == 1
+
+
 # --- being given up ----------------------------------------------------------------------------------------------
 
 
