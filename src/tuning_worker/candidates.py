@@ -71,6 +71,13 @@ class Candidates:
             if self.optimizer.unique:
                 self.on_repeat(g)
             yield params, ""
+        elif self.batch:
+            params = suggest_in_round(
+                self.optimizer, self.space, self.seed, g, self.feed.results, workers=self.workers, given=self._given
+            )
+            yield params, self.space.point_key(params)
+            self.on_repeat(g)
+            yield params, ""  # the same: another one would depend on what has come in by now
         else:
             yield from self._learnt(g)
             yield from self._unused(g)
@@ -78,12 +85,6 @@ class Candidates:
             yield self.optimizer.suggest(g, self.feed.results, {}), ""
 
     def _learnt(self, g: int) -> Iterator[Candidate]:
-        if self.batch:
-            params: Params = suggest_in_round(
-                self.optimizer, self.space, self.seed, g, self.feed.results, workers=self.workers, given=self._given
-            )
-            yield params, self.space.point_key(params)
-            return
         pending = {**self._given, **self.feed.refresh()}
         for attempt in range(ASKS):
             params = self.optimizer.suggest(g, self.feed.results, pending, attempt)

@@ -56,8 +56,8 @@ class TuningConfig(BaseModel):
         seed: what random choices follow from, where the session names none; None: derived from the session's id.
         grid_points: values of each float or int dimension on a grid.
         enqueue: points that are evaluated first, as g = 0, 1, …
-        on_duplicate: what becomes of a point that is recorded already: `avoid` it while there are others, or `reuse`
-            what was recorded, for an objective that always gives the same.
+        on_duplicate: what becomes of a point that has been evaluated: `avoid` it while there are others, or `reuse`
+            what is recorded of it, for an objective that always gives the same.
         search_space: the dimensions by parameter name, in the order of the file.
         constraints: what must hold between the parameters, such as `fast < slow`.
         objective: what turns parameters into metrics; its class belongs to its `kind`.

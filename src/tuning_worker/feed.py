@@ -89,7 +89,6 @@ class Feed:
             False where `stopping` said so before.
         """
         jobs = self._jobs() if first else {}
-        keys = self.store.keys
         while True:
             over = self._over(jobs)  # before the results: what a share has recorded, it recorded before its end
             self.refresh()
@@ -100,8 +99,13 @@ class Feed:
                 return True
             if stopping():
                 return False
-            streams = (keys.results(self.session_id), keys.events(self.session_id), self._last, "$")
-            self.store.read("XREAD", "BLOCK", round(_GLANCE / timedelta(milliseconds=1)), "STREAMS", *streams)
+            self.wait_for_news()
+
+    def wait_for_news(self) -> None:
+        """Wait for a result that was not taken in yet, or a change of a job; for a moment at most."""
+        keys = self.store.keys
+        streams = (keys.results(self.session_id), keys.events(self.session_id), self._last, "$")
+        self.store.read("XREAD", "BLOCK", round(_GLANCE / timedelta(milliseconds=1)), "STREAMS", *streams)
 
     def _jobs(self) -> dict[str, str]:
         """Return the key of each worker's job."""

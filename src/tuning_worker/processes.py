@@ -1,8 +1,8 @@
-"""Says how a process ended, and ends those that an evaluation left behind, even when they left its process group.
+"""Says how a process ended, and ends those that an evaluation left behind, whatever they did to get away.
 
-Whatever an evaluation starts inherits a marker in its environment. It is looked for in all of `/proc`, which costs
-about 25 µs a process, so only where something is to be killed. A process that cleared its environment *and* left
-its group escapes; at the end of the job it is killed where the job has a cgroup, and only there.
+Orphans are handed to a process that asks for it, and are then all of its children that it has not started itself. A
+marker in the environment finds the rest: where the kernel hands over no orphans, or who they were handed to was killed.
+It is looked for in all of `/proc`, which costs about 25 µs a process, so only where something is to be killed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.process import procfs
+from orchestrator.process.orphans import adopts_orphans, become_subreaper
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 MARKER: Final = "ORCH_EVALUATION"
 """The environment variable that names the evaluation a process belongs to."""
@@ -66,6 +69,61 @@ def kill_marked(marker: str) -> None:
             os.close(pidfd)
         if not found:
             return
+
+
+@contextlib.contextmanager
+def adopting() -> Iterator[set[int]]:
+    """Have the orphans below this process handed to it for a while. Gives the children that it has already."""
+    before = adopts_orphans()
+    become_subreaper()
+    try:
+        yield set(procfs.children(os.getpid()))
+    finally:
+        become_subreaper(wanted=before)
+
+
+@contextlib.contextmanager
+def reaping(spare: Collection[int]) -> Iterator[None]:
+    """Reap orphans as they end: many may come while nobody looks. To be used by the main thread.
+
+    Args:
+        spare: children that are somebody else's.
+    """
+
+    def reap(*_: object) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while (dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and dead.si_pid not in spare:
+                os.waitpid(dead.si_pid, 0)
+
+    before = signal.signal(signal.SIGCHLD, reap)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def kill_below(spare: Collection[int] = ()) -> None:
+    """Kill and reap all children of this process, and everything below them, until no more orphans come.
+
+    It is bounded: 2 s.
+
+    Args:
+        spare: children that are somebody else's.
+    """
+    deadline = time.monotonic() + _PATIENCE.total_seconds()
+    while time.monotonic() < deadline:
+        left = [pid for pid in procfs.children(os.getpid()) if pid not in spare]
+        if not left:
+            return
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)  # until it is reaped here, the number is its own
+            for stat in procfs.descendants(pid):
+                procfs.send_signal(stat, signal.SIGKILL)
+        for pid in left:
+            pidfd = os.pidfd_open(pid)
+            if wait_gone(pidfd, timedelta(seconds=max(deadline - time.monotonic(), 0))):
+                os.waitpid(pid, 0)
+            os.close(pidfd)
 
 
 def wait_gone(pidfd: int, patience: timedelta) -> bool:

@@ -22,6 +22,7 @@ from tuning_worker.pruner import make_bars, read_bars
 from tuning_worker.records.csvfile import IterationCsv
 from tuning_worker.records.reconciling import reconcile
 from tuning_worker.records.records import Records
+from tuning_worker.twins import Twins
 
 if TYPE_CHECKING:
     from orchestrator.clock import Clock
@@ -58,7 +59,7 @@ class Worker:
     optimizer: Optimizer = field(init=False)
     feed: Feed = field(init=False)
     candidates: Candidates = field(init=False)
-    reuses: bool = field(init=False)
+    twins: Twins | None = field(init=False)
     pruner: Pruner | None = field(init=False)
     direction: Direction = field(init=False)
     records: Records = field(init=False)
@@ -92,7 +93,7 @@ class Worker:
             grid_points=config.grid_points,
             total=share.total,
         )
-        self.reuses = config.on_duplicate == "reuse"
+        reuses = config.on_duplicate == "reuse"
         self.pruner, self.direction = config.pruner, config.objective.direction
         self.feed = Feed(self.store, share.session_id, share.worker_id, tuple(config.objective.objectives))
         self.candidates = Candidates(
@@ -101,7 +102,7 @@ class Worker:
             seed=share.seed,
             workers=share.workers,
             batch=self._batch,
-            claims=self.reuses,
+            claims=reuses,
             enqueued=[self.space.validate_point(self.space.complete(params)) for params in config.enqueue],
             feed=self.feed,
             claimed=lambda: set(self.store.read("HKEYS", self.store.keys.points(share.session_id))),
@@ -113,6 +114,7 @@ class Worker:
             self.say("worker.resumes_from", session=share.spec.resume_from, results=known, left_out=left_out)
         csv = IterationCsv(share.output_csv, share.session_id, share.worker_id, list(self.space.dimensions))
         self.records = Records(self.store, csv, share, self.space, self.clock)
+        self.twins = Twins(self.records, self.feed, self.stopping) if reuses else None
         return csv
 
     def _work(self, evaluator: Evaluator, recorded: set[int]) -> WorkerExit:
@@ -122,11 +124,11 @@ class Worker:
             if self._broken():
                 return WorkerExit.BROKEN
             if not self._ready(iteration):
-                self.say("worker.stopped", next_iteration=iteration)
-                return WorkerExit.STOPPED
+                return self._stopped(iteration)
             match self._begin(iteration):
                 case Begun(params, bars):
-                    self._evaluate(evaluator, iteration, json.loads(params), read_bars(bars))
+                    if not self._evaluate(evaluator, iteration, json.loads(params), read_bars(bars)):
+                        return self._stopped(iteration)
                 case Enough(failures):
                     self._give_up(f"max_failures: {failures} iterations of the session have failed")
                     return WorkerExit.BROKEN
@@ -137,6 +139,10 @@ class Worker:
         self.records.finish()
         self.say("worker.finished", iterations=self.share.iterations)
         return WorkerExit.DONE
+
+    def _stopped(self, iteration: int) -> WorkerExit:
+        self.say("worker.stopped", next_iteration=iteration)
+        return WorkerExit.STOPPED
 
     @property
     def _batch(self) -> bool:
@@ -172,7 +178,7 @@ class Worker:
         bars = self._bars(g)
         for params, point in self.candidates.of(g):
             answer = self.records.begin(iteration, params, point, bars)
-            if isinstance(answer, Taken) and self.reuses and self.records.find_recorded(answer.g):
+            if isinstance(answer, Taken) and self.twins and self.twins.has_result(answer.g):
                 answer = self.records.begin(iteration, params, "", bars)
             if not isinstance(answer, Taken):
                 return answer
@@ -188,11 +194,14 @@ class Worker:
         known = (course for each, course in self.feed.courses.items() if each < first)
         return json.dumps(make_bars(known, self.direction, self.pruner))
 
-    def _evaluate(self, evaluator: Evaluator, iteration: int, params: Params, bars: Bars) -> None:
+    def _evaluate(self, evaluator: Evaluator, iteration: int, params: Params, bars: Bars) -> bool:
+        """Evaluate and record an iteration; False where told to stop while another one evaluates the same."""
         place = self.records.place(iteration)
         self.say("iteration.started", iteration=iteration, g=place.g, params=dict(params))
         identity = Identity(place.session_id, place.worker_id, iteration, place.g, self.share.seed)
-        twin = self.records.find_twin(params, place.g) if self.reuses else None
+        if self.twins and not self.twins.wait(params, place):
+            return False
+        twin = self.twins.find(params, place.g) if self.twins else None
         outcome = self.records.record(iteration, params, twin or evaluator.evaluate(params, identity, bars))
         if len(self.kinds) < _BROKEN_AFTER:
             self.kinds.append(_kind(outcome.kind))
@@ -204,6 +213,7 @@ class Worker:
             value=outcome.value,
             reason=outcome.reason,
         )
+        return True
 
     def _broken(self) -> bool:
         """Whether the first iterations all failed in one and the same way; if so, that becomes the job's verdict."""

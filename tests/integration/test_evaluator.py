@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchestrator.process import procfs
 from tuning_worker.evaluation.evaluator import Abandoned, Evaluation, Evaluator, Identity
 from tuning_worker.evaluation.process import ChildEnded, EvaluationProcess
 
@@ -44,6 +45,17 @@ def fork_and_stay(file):
         os.setsid()
         write(file, os.getpid())
         time.sleep(1000)
+
+def escape(file):
+    if os.fork() == 0:
+        if os.fork() == 0:
+            os.setsid()
+            script = 'echo $$ > "$0.part"; mv "$0.part" "$0"; exec sleep 1000'
+            os.execve("/bin/sh", ["sh", "-c", script, file], {})
+        os._exit(0)
+    os.wait()
+    while not os.path.exists(file):
+        time.sleep(0.01)
 
 def write(file, text):
     with open(file + ".part", "w") as out:
@@ -94,6 +106,8 @@ def objective(params):
             script = "echo $$ > $0.part; mv $0.part $0; exec sleep 1000"
             subprocess.Popen(["sh", "-c", script, params["file"]])
             time.sleep(1000)
+        case "escape_and_hang": escape(params["file"]); time.sleep(1000)
+        case "escape_and_segfault": escape(params["file"]); ctypes.string_at(0)
         case "fork_and_return": os.fork(); return 1
         case "print": print("x" * 3_000_000); print("é", end=""); return 1
         case "noisy": sys.stdout = None; return 1
@@ -360,9 +374,11 @@ def test_a_hang_says_where(base: Path) -> None:
     assert "in objective" in detail
 
 
-@pytest.mark.parametrize("what", ["fork_and_hang", "spawn_and_hang", "fork_and_segfault"])
+@pytest.mark.parametrize(
+    "what", ["fork_and_hang", "spawn_and_hang", "fork_and_segfault", "escape_and_hang", "escape_and_segfault"]
+)
 def test_what_a_dead_child_had_started_is_gone(what: str, base: Path) -> None:
-    with limited(base, 5) as evaluator:  # enough to start it on a busy machine
+    with limited(base, 4) as evaluator:  # enough to start it on a busy machine
         failed = do(evaluator, what, file=str(base / "pid"))
         assert failed.status == "FAILED"
         assert gone(pid_in(base / "pid"))
@@ -450,6 +466,29 @@ def test_a_command_that_hangs_is_gone_after_its_timeout(base: Path) -> None:
         failed = evaluator.evaluate({}, IDENTITY)
         assert (failed.kind, failed.detail) == ("timeout", None)
         assert gone(pid_in(base / "pid"))
+
+
+ORPHANS = """
+import os, time
+for _ in range(20):
+    if os.fork() == 0:
+        if os.fork() == 0: time.sleep(0.05)
+        os._exit(0)
+    os.wait()
+def left(): return open(f"/proc/{os.getppid()}/task/{os.getppid()}/children").read().split()
+deadline = time.monotonic() + 10
+while len(left()) > 1 and time.monotonic() < deadline: time.sleep(0.01)
+"""
+"""It waits until it is its parent's only child again: zombies are children too."""
+
+
+def test_orphans_that_end_meanwhile_do_not_pile_up(base: Path) -> None:
+    source = ORPHANS.replace("{", "{{").replace("}", "}}") + "print('{{\"value\": %d}}' % len(left()))"
+    with Evaluator(command(sys.executable, "-c", source), base) as evaluator:
+        assert evaluator.evaluate({}, IDENTITY).value == 1
+    (base / "orch_orphans.py").write_text("def f(params):" + ORPHANS.replace("\n", "\n    ") + "return len(left())\n")
+    with Evaluator(python("orch_orphans:f"), base) as evaluator:
+        assert do(evaluator, "number").value == 1
 
 
 # --- being given up ----------------------------------------------------------------------------------------------
@@ -558,28 +597,16 @@ evaluator.evaluate(json.loads(sys.argv[3]), Identity("s", "worker-1", 1, 0, 1))
 COMMAND_TREE = "sh -c 'echo $$ > {0}/inner; exec sleep 1000' & echo $$ > {0}/outer; wait"
 
 
-def marked_by(worker_pid: int) -> list[int]:
-    """The evaluator's processes of a worker: its children and their group."""
-    pids = [int(file.name) for file in Path("/proc").iterdir() if file.name.isdigit()]
-    fields = {}
-    for pid in pids:
-        try:
-            fields[pid] = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:  # pragma: no cover - it ended in these microseconds
-            continue
-    groups = {pid for pid, (_, parent, *_) in fields.items() if int(parent) == worker_pid}
-    return [pid for pid, (_, _, group, *_) in fields.items() if int(group) in groups]
-
-
-@pytest.mark.parametrize("kind", ["command", "python"])
+@pytest.mark.parametrize("kind", ["command", "python", "escape"])
 def test_nothing_survives_a_worker_that_was_killed(kind: str, base: Path) -> None:
     files = ["outer", "inner"] if kind == "command" else ["inner"]
     spec = command("sh", "-c", COMMAND_TREE.format(base)) if kind == "command" else python()
-    params = {} if kind == "command" else {"do": "spawn_and_hang", "file": str(base / "inner")}
+    what = "escape_and_hang" if kind == "escape" else "spawn_and_hang"
+    params = {} if kind == "command" else {"do": what, "file": str(base / "inner")}
     arguments = [json.dumps(spec), str(base), json.dumps(params)]
     with subprocess.Popen([sys.executable, "-c", WORKER, *arguments]) as worker:
         started = [pid_in(base / name) for name in files]
-        family = marked_by(worker.pid)
+        family = [stat.pid for stat in procfs.descendants(worker.pid)]
         assert len(family) >= 2, "the child and its guard"
         worker.kill()
     for pid in started + family:
@@ -588,14 +615,16 @@ def test_nothing_survives_a_worker_that_was_killed(kind: str, base: Path) -> Non
 
 def test_a_child_that_finds_its_worker_gone_ends_at_once() -> None:
     reader, writer = os.pipe()
+    others = os.pipe()
+    os.close(writer)
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "tuning_worker.evaluation.child", str(reader), str(writer), str(writer), "1"],
-        pass_fds=(reader, writer),
+        [sys.executable, "-P", "-m", "tuning_worker.evaluation.child", *map(str, (reader, others[1], others[1]))],
+        pass_fds=(reader, others[1]),
         check=False,
     )
-    os.close(reader)
-    os.close(writer)
-    assert done.returncode == 1
+    for fd in (reader, *others):
+        os.close(fd)
+    assert done.returncode == -signal.SIGKILL
 
 
 # --- what it measured beside its metrics ------------------------------------------------------------------------------

@@ -24,8 +24,9 @@ import pytest
 
 from orchestrator.process import procfs, remnants
 from orchestrator.process.launch_error import LaunchError
+from orchestrator.process.orphans import adopts_orphans, become_subreaper
 from orchestrator.process.procfs import ProcessIdentity
-from orchestrator.process.remnants import RemnantError, become_subreaper, kill_remnant
+from orchestrator.process.remnants import RemnantError, kill_remnant
 from orchestrator.process.tree import Exit, ProcessTree, use_pidfd_watcher
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def adopting(request: pytest.FixtureRequest) -> Iterator[bool]:
     """Run a test as a supervisor does, which is handed the orphans, and without."""
     if request.param == "adopting":
         become_subreaper()
-    assert remnants.adopts_orphans() == (request.param == "adopting")
+    assert adopts_orphans() == (request.param == "adopting")
     yield request.param == "adopting"
     for pid in procfs.children(os.getpid()):
         os.waitpid(pid, os.WNOHANG)  # the dead that would have been collected in time

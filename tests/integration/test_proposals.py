@@ -15,7 +15,7 @@ import pytest
 from orchestrator.domain.job import Status
 from orchestrator.errors import NotFoundError, SpecError
 from support.sessions import supervisor, until_file
-from support.tuning import TUNING, assert_recorded_once, ready, recorded, submit, write
+from support.tuning import KILL_WORKER, TUNING, assert_recorded_once, ready, recorded, submit, write
 
 if TYPE_CHECKING:
     from orchestrator.settings import Settings
@@ -81,10 +81,10 @@ async def test_a_batch_has_the_same_candidates_whatever_its_timings_and_deaths(
 async def test_the_others_of_a_batch_go_on_when_a_share_has_ended(
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
-    objective = """
+    objective = f"""
 import os, signal
 def evaluate(params):
-    if os.environ["ORCH_GLOBAL_INDEX"] == "4": os.kill(os.getppid(), signal.SIGKILL)
+    if os.environ["ORCH_GLOBAL_INDEX"] == "4": {KILL_WORKER}
     return params["x"]
 """
     path = write(tmp_path, objective, **{**BATCH, "total_iterations": 12}, max_attempts=1)

@@ -34,6 +34,9 @@ def evaluate(params):
     return {"loss": (params["x"] - 0.3) ** 2, "size": params["n"]}
 """
 
+KILL_WORKER = 'os.kill(int(open(f"/proc/{os.getppid()}/stat").read().split()[3]), signal.SIGKILL)'
+"""In an objective: its parent is a guard, whose parent is the worker."""
+
 
 def write(folder: Path, objective: str = PLAIN, tuning: str = TUNING, **fields: Any) -> Path:
     """Write a session file, its tuning config and its objective; return the session file."""

@@ -254,7 +254,8 @@ def test_programs_are_told_what_is_waited_for_and_of_an_interruption(capsys: pyt
 @pytest.mark.parametrize(
     ("facts", "policy", "state", "words"),
     [
-        ({"aof_enabled": "1"}, "everysec", State.OK, "fsync everysec"),
+        ({"aof_enabled": "1"}, "always", State.OK, "fsync always"),
+        ({"aof_enabled": "1"}, "everysec", State.WARN, "forgets up to 2 s"),
         ({"aof_enabled": "1"}, "", State.OK, "append-only file"),
         ({"aof_enabled": "1"}, "no", State.WARN, "when the kernel likes"),
         ({"aof_enabled": "0"}, "everysec", State.WARN, "is lost"),

@@ -16,6 +16,7 @@ from pyarrow import csv, parquet
 
 from orchestrator.errors import UsageError
 from tuning_worker.__main__ import main
+from tuning_worker.market import source
 from tuning_worker.market.data import MORE, MS_NS, RATE, A, B
 from tuning_worker.market.feeds import hftbacktest, tardis
 from tuning_worker.market.feeds.files import MAX_LEVELS, UNITS, header_problems, read_feed, unit_of
@@ -293,6 +294,21 @@ def test_a_day_without_quotes_and_a_symbol_of_digits_are_read(tmp_path: Path) ->
     day = tardis_file(tmp_path, row.format("00123"), "day2.csv.gz")
     assert tardis.read([empty, day], None).cells.tolist() == [[6425], [6425.5], [1], [12]]
     assert len(tardis.read([tardis_file(tmp_path, row.format("7") + row.format("07"))], "07").local) == 1
+
+
+def test_a_file_of_tardis_is_read_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = NOON * 1000
+    rows = [f"x,{'BTC' if n % 3 else 'ETH'},{at + n},{at + n},{n or ''},{101 + n / 4},100,\n" for n in range(40)]
+    path = tardis_file(tmp_path, "".join(rows).rstrip("\n"))
+    whole = tardis.read([path], "BTC")
+    damaged = tardis_file(tmp_path, "".join([*rows, rows[3].replace("100", "cheap")]), "damaged.csv.gz")
+    for portion in (1, 50, 333, 100_000):
+        monkeypatch.setattr(source, "PORTION", portion)
+        read = tardis.read([path], "BTC")
+        assert read.local.tolist() == whole.local.tolist()
+        assert np.array_equal(read.cells, whole.cells, equal_nan=True)
+        with pytest.raises(MarketDataError, match="row 41, column bid_price: 'cheap' is no number"):
+            tardis.read([damaged], "BTC")
 
 
 def test_levels_of_tardis_become_a_feed_with_levels(tmp_path: Path) -> None:

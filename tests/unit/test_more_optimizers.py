@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,8 @@ def test_cmaes_keeps_nothing_that_matters_between_suggestions():
         fresh = make("cmaes", over).suggest(99, some, {})
         assert kept.suggest(99, some, {}) == kept.suggest(99, some, {}) == fresh
     assert kept.suggest(99, known, {}, 1) != kept.suggest(99, known, {})
+    retried = [replace(result, value=0.0) if result.value is None else result for result in known]
+    assert kept.suggest(99, retried, {}) == make("cmaes", over).suggest(99, retried, {}) != fresh
 
 
 def test_cmaes_searches_one_parameter_and_maximizes():

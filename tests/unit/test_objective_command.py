@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from orchestrator.process.orphans import adopts_orphans
 from tuning_worker.objectives import build_objective
 from tuning_worker.objectives.command import CommandSpec
 from tuning_worker.objectives.protocol import EvaluationFailed, Metrics, Params
@@ -356,21 +357,25 @@ def test_children_that_hold_the_pipe_are_killed_and_not_waited_for(how: str, cod
     assert gone(int(file.read_text()))
 
 
-def test_one_that_escaped_is_not_waited_for(tmp_path: Path) -> None:
-    """With another environment and in another session, it is left to the job's supervisor."""
+def test_nobody_escapes_with_another_environment_in_another_session(tmp_path: Path) -> None:
     source = """
-import os, subprocess, sys
+import json, os, signal, subprocess, sys
 inner = subprocess.Popen(["sleep", "1000"], env={}, start_new_session=True)
-print(inner.pid, flush=True)
 open(sys.argv[1], "w").write(str(inner.pid))
-print(json.dumps({"loss": 1}))
+print(json.dumps({"loss": 1}), flush=True)
+if sys.argv[2] == "dies": os.kill(os.getpid(), signal.SIGKILL)
 """
-    pid_file = tmp_path / "pid"
+    file, other = tmp_path / "pid", subprocess.Popen(["sleep", "1000"])
     try:
-        assert run("import json\n" + source, {}, str(pid_file)) == {"loss": 1}
-        assert not gone(int(pid_file.read_text()))
+        assert run(source, {}, str(file), "ends") == {"loss": 1}
+        assert gone(int(file.read_text()))
+        assert failure(lambda: run(source, {}, str(file), "dies")).kind == "signal:SIGKILL"
+        assert gone(int(file.read_text()))
+        assert other.poll() is None  # a child of this process that is not the command's
+        assert not adopts_orphans()
     finally:
-        os.kill(int(pid_file.read_text()), signal.SIGKILL)
+        other.kill()
+        other.wait()
 
 
 def test_sections_survive_json() -> None:

@@ -20,7 +20,7 @@ from hiredis import ReplyError
 
 from orchestrator.client import Client
 from orchestrator.errors import OrchError
-from orchestrator.process.remnants import adopts_orphans, become_subreaper
+from orchestrator.process.orphans import adopts_orphans, become_subreaper
 from orchestrator.settings import redact
 from orchestrator.store.embedded import data_exists
 from orchestrator.store.keys import Keys, check_schema
@@ -152,7 +152,18 @@ def check_persistence(facts: dict[str, str], policy: str) -> Check:
     if facts.get("aof_last_write_status", "ok") != "ok":
         return Check("persistence", State.BROKEN, "the server cannot write its append-only file (is its disk full?)")
     if policy == "no":
-        return Check("persistence", State.WARN, "append-only file, fsynced when the kernel likes (appendfsync no)")
+        return Check(
+            "persistence",
+            State.WARN,
+            "append-only file, fsynced when the kernel likes (appendfsync no): a loss of power takes what it confirmed",
+        )
+    if policy == "everysec":
+        return Check(
+            "persistence",
+            State.WARN,
+            "append-only file, fsync everysec: killed on a busy disk it forgets up to 2 s of what it confirmed "
+            "(a job may stay RUNNING that has ended, say); appendfsync always forgets nothing",
+        )
     return Check("persistence", State.OK, f"append-only file{f', fsync {policy}' if policy else ''}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import le
 
 from orchestrator.frozen import TYPE_CHECKING
 
@@ -75,4 +76,4 @@ def _scores(result: Result, objectives: Mapping[str, str]) -> tuple[float, ...] 
 
 def dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     """Tell whether one result beats another: less is better, at least as good in all and better in one."""
-    return one != other and all(left <= right for left, right in zip(one, other, strict=True))
+    return one != other and all(map(le, one, other))

@@ -9,8 +9,6 @@ tree has a cgroup (see `cgroup.py`): all that is in it belongs.
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import functools
 import math
 import os
 import signal
@@ -22,31 +20,17 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import OrchError
 from orchestrator.process import procfs
 from orchestrator.process.cgroup import Cgroup
+from orchestrator.process.orphans import adopts_orphans
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from orchestrator.process.procfs import ProcessIdentity, ProcessStat
 
-_PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
-_PR_GET_CHILD_SUBREAPER = 37
-
 _FIRST_PAUSE = 0.0005  # seconds
 _LONGEST_PAUSE = 0.05
 _LOOKS_IN_DOUBT = 5  # with the pauses between them: 15 ms, and an execve is over
 _STRAY_AFTER = 5.0  # seconds in which whoever started a process would have collected it
-
-
-def become_subreaper() -> None:
-    """Have every orphan below this process handed to it instead of to init. Without effect where it is not allowed."""
-    _libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def adopts_orphans() -> bool:
-    """Tell whether orphans below this process become its children."""
-    flag = ctypes.c_int(0)
-    _libc().prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(flag), 0, 0, 0)
-    return bool(flag.value) or os.getpid() == 1
 
 
 class RemnantError(OrchError):
@@ -225,8 +209,3 @@ def _everyone_but_us() -> list[int]:
     """Return all processes but this one and those above it: whatever they carry, they are nobody's remnant."""
     spared = set(procfs.ancestors(os.getpid()))
     return [pid for pid in procfs.all_pids() if pid not in spared]
-
-
-@functools.cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None)

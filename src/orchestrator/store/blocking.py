@@ -70,9 +70,8 @@ class BlockingStore:
         command = ("EVALSHA", call.script.sha, str(len(call.keys)), *call.keys, *call.args)
         try:
             reply = self.read(*command)
-        except NoScriptError:
-            self.read("SCRIPT", "LOAD", call.script.text)
-            reply = self.read(*command)
+        except NoScriptError:  # both at once, as the server may die and come back without its scripts in between
+            _, reply = self.read_all([("SCRIPT", "LOAD", call.script.text), command])
         return call.read(reply)
 
     def read(self, *command: str | int) -> Any:

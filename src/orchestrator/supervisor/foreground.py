@@ -16,7 +16,7 @@ from orchestrator.domain.snapshot import SessionSnapshot
 from orchestrator.errors import StateError
 from orchestrator.executors import make_executor
 from orchestrator.frozen import fields_of
-from orchestrator.process.remnants import become_subreaper
+from orchestrator.process.orphans import become_subreaper
 from orchestrator.process.tree import use_pidfd_watcher
 from orchestrator.store.keys import Keys
 from orchestrator.store.redis import RedisStore

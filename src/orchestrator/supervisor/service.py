@@ -15,7 +15,7 @@ from orchestrator.clock import iso
 from orchestrator.domain.job import Status
 from orchestrator.errors import OrchError, StoreUnreachableError
 from orchestrator.executors import make_executor
-from orchestrator.process.remnants import become_subreaper
+from orchestrator.process.orphans import become_subreaper
 from orchestrator.process.tree import use_pidfd_watcher
 from orchestrator.settings.reloading import Reload, reloaded
 from orchestrator.store.keys import Keys

@@ -1,21 +1,19 @@
 """The evaluator's child: the process in which the objective lives, so that nothing it does can end the worker.
 
-`python -P -m tuning_worker.evaluation.child REQUESTS REPLIES FAULTS WORKER_PID`, started by `process.py`.
-The first three are inherited pipes. Each line of REQUESTS is JSON: first `{"spec", "base"}`, answered by `{}` or by
-a failed evaluation; then `{"params", "environment", "bars"}` each time, answered by an evaluation; at last `{}`, the
-end.
+`python -P -m tuning_worker.evaluation.child REQUESTS REPLIES FAULTS`, started by `process.py`, becomes the guard, and
+the child is its child. The three are inherited pipes. The child begins with its process id. Then each line of REQUESTS
+is JSON: first `{"spec", "base"}`, answered by `{}` or by a failed evaluation; then `{"params", "environment", "bars"}`
+each time, answered by an evaluation; at last `{}`, the end.
 Standard output and error are the worker's own: the objective may print what it likes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import faulthandler
 import io
 import json
 import os
-import select
 import signal
 import sys
 import time
@@ -25,11 +23,12 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
+from tuning_worker.evaluation.guard import leave_a_guard
 from tuning_worker.objectives import build_objective
 from tuning_worker.objectives.folds import Pruned, follow
 from tuning_worker.objectives.metrics import checked, judged
 from tuning_worker.objectives.protocol import EvaluationFailed, Measurement
-from tuning_worker.processes import MARKER, WHERE, kill_group, kill_marked
+from tuning_worker.processes import WHERE
 from tuning_worker.pruner import Bar
 
 if TYPE_CHECKING:
@@ -38,18 +37,17 @@ if TYPE_CHECKING:
 
     from tuning_worker.objectives.protocol import Folds, Metrics
 
-_PR_SET_PDEATHSIG: Final = 1
 _OURS: Final = ("<frozen importlib", str(Path(__file__).parents[1] / "objectives"), __file__)
 """The frames between this module and the user's code, which tell a user nothing."""
 
 
 def main(arguments: list[str]) -> None:
     """Serve until the worker says the end, closes REQUESTS or dies."""
-    requests, replies, faults, worker = map(int, arguments)
+    requests, replies, faults = map(int, arguments)
     for fd in (requests, replies, faults):
         os.set_inheritable(fd, False)  # noqa: FBT003 - its only form
-    _die_with(worker)
-    _leave_a_guard(requests, (replies, faults))
+    leave_a_guard(requests, (replies, faults))
+    os.write(replies, f"{os.getpid()}\n".encode())
     # No SIG_IGN: the commands of an objective would inherit it.
     signal.signal(signal.SIGINT, lambda *_: None)
     faulthandler.enable(faults)
@@ -81,32 +79,6 @@ class _Lines(io.TextIOWrapper):
         """End the line that is unfinished, if one is."""
         if self._unfinished:
             self.write("\n")
-
-
-def _die_with(worker: int) -> None:
-    """Have the kernel kill this process when the worker has died, be it stuck in whatever code."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != worker:  # it died before that was asked for
-        os._exit(1)
-
-
-def _leave_a_guard(requests: int, unused: tuple[int, ...]) -> None:
-    """Fork a guard that does nothing until the worker is gone, then kills what the objective started.
-
-    The kernel kills only this process with the worker. Commands and pools of an objective would go on for ever.
-    The guard is of this process's group, so the group's number cannot become another's before it is used.
-    """
-    group = os.getpid()
-    if os.fork() != 0:
-        return
-    null = os.open(os.devnull, os.O_RDWR)  # pragma: no cover - the guard always ends by SIGKILL
-    for fd in (0, 1, 2, *unused):  # pragma: no cover - nobody may wait for the guard to close these
-        os.dup2(null, fd, inheritable=False)
-    hung_up = select.poll()  # pragma: no cover
-    hung_up.register(requests, 0)  # pragma: no cover - no event but the hang-up that is always reported
-    hung_up.poll()  # pragma: no cover
-    kill_marked(os.environ[MARKER])  # pragma: no cover
-    kill_group(group)  # pragma: no cover - and itself
 
 
 def _wait_for_the_end(replies: int) -> None:

@@ -98,10 +98,7 @@ class Abandoned(Exception):  # noqa: N818 - a decision of the worker's, no error
 
 
 class Evaluator:
-    """Evaluates one suggestion after the other, in a child process that it owns. A context manager.
-
-    The child dies with the thread that first calls `evaluate` (PDEATHSIG goes by thread): call it from the main one.
-    """
+    """Evaluates one suggestion after the other, in a child process that it owns. A context manager."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The worker's end of the evaluator's child: starts it, asks it, and makes sure that nothing of it is left."""
+"""The worker's end of the evaluator's child: starts it, asks it, and has its guard see that nothing of it is left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tuning_worker.processes import MARKER, WHERE, kill_group, kill_marked, wait_gone
+from tuning_worker.processes import MARKER, WHERE, kill_marked, wait_gone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,23 +83,25 @@ class EvaluationProcess:
         for fd in (self._requests, self._replies, self._faults, faults):
             os.set_blocking(fd, False)
         try:
-            # -P: the folder that the worker happened to be started in is no place to import from.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tuning_worker.evaluation.child"]
-                + [str(number) for number in (requests, replies, faults, os.getpid())],
-                env={**env, MARKER: self._marker},
-                stdin=subprocess.DEVNULL,
-                pass_fds=(requests, replies, faults),
-                process_group=0,  # the TERM of a stopped job is for the worker, which may let an iteration finish
-            )
+            try:
+                # -P: the folder that the worker happened to be started in is no place to import from.
+                self._guard = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "tuning_worker.evaluation.child"]
+                    + [str(number) for number in (requests, replies, faults)],
+                    env={**env, MARKER: self._marker},
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=(requests, replies, faults),
+                    process_group=0,  # the TERM of a stopped job is for the worker, which may let an iteration finish
+                )
+            finally:
+                for fd in (requests, replies, faults):
+                    os.close(fd)
+            self.pid = self._met()
+            self._pidfd = os.pidfd_open(self.pid)
         except BaseException:
-            self._close_pipes()
+            for fd in (self._requests, self._replies, self._faults):
+                os.close(fd)  # if there is a guard, it hears that
             raise
-        finally:
-            for fd in (requests, replies, faults):
-                os.close(fd)
-        self.pid = self._process.pid
-        self._pidfd = os.pidfd_open(self.pid)
 
     def alive(self) -> bool:
         """Tell whether it can be asked."""
@@ -140,12 +142,22 @@ class EvaluationProcess:
 
     def kill(self) -> int:
         """Kill it and everything that it started, wait until all is gone, and return its return code."""
-        kill_group(self.pid)  # before it is reaped, while the number is surely its own
-        kill_marked(self._marker)
-        returncode = self._process.wait()
-        os.close(self._pidfd)
-        self._close_pipes()
+        os.close(self._requests)  # the guard hears it
+        self._guard.send_signal(signal.SIGCONT)  # the objective may have stopped it
+        returncode = self._guard.wait()
+        kill_marked(self._marker)  # where the objective has killed the guard
+        for fd in (self._pidfd, self._replies, self._faults):
+            os.close(fd)
         return returncode
+
+    def _met(self) -> int:
+        """Wait until the child is there; return its process id, or that of the guard where it does not come to be."""
+        poll = select.poll()
+        for fd in (self._wake, self._replies):
+            poll.register(fd, select.POLLIN)
+        poll.poll()
+        told = self._receive()
+        return int(told) if told else self._guard.pid
 
     def _exchange(self, line: bytes, limit: timedelta | None) -> bytes:
         deadline = None if limit is None else time.monotonic() + limit.total_seconds()
@@ -213,10 +225,6 @@ class EvaluationProcess:
             written += chunk
             patience = min(patience, _QUIET)
         return _users_frames(written.decode(errors="replace"))
-
-    def _close_pipes(self) -> None:
-        for fd in (self._requests, self._replies, self._faults):
-            os.close(fd)
 
 
 def _milliseconds_until(deadline: float | None) -> int | None:

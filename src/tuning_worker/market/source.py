@@ -5,16 +5,21 @@ pyarrow is imported where it is used, as `tuning-worker check` must be quick.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import io
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from orchestrator.domain.shown import shown
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     import numpy.typing as npt
+
+Columns: TypeAlias = dict[str, Any]
+"""pyarrow arrays by name."""
 
 PRICES = ("bid_a", "ask_a", "bid_b", "ask_b")
 SIZES = ("bid_size_a", "ask_size_a", "bid_size_b", "ask_size_b")
@@ -23,6 +28,8 @@ WHOLE = ("ts", "seg")
 REQUIRED = ("ts", *PRICES)
 KNOWN = (*WHOLE, *PRICES, *SIZES, *RATES)
 CSV = (".csv", ".csv.gz")
+PORTION: Final = 32 * 1024 * 1024
+"""Bytes of a CSV file that are parsed at a time, which takes some eight times as many."""
 
 
 class MarketDataError(UsageError):
@@ -77,30 +84,56 @@ def read_table(path: Path) -> dict[str, npt.NDArray[Any]]:
     return columns
 
 
-def read_columns(path: Path, names: Collection[str], *, texts: Collection[str] = ()) -> dict[str, Any]:
-    """Return those of the named columns that the file has, as pyarrow arrays.
-
-    Args:
-        path: the file.
-        names: of the columns.
-        texts: those of them that are texts in CSV whatever they look like, of which there are few.
+def read_columns(path: Path, names: Collection[str]) -> Columns:
+    """Return those of the named columns that the file has.
 
     Raises:
         MarketDataError: as `read_header`.
     """
-    return _open(path, names, texts)
+    return _open(path, names)
 
 
-def _open(path: Path, names: Collection[str] | None, texts: Collection[str] = ()) -> dict[str, Any]:
+def read_portions(path: Path, names: Collection[str], texts: Collection[str]) -> Iterator[tuple[int, Columns]]:
+    """Yield the named columns of a CSV file portion by portion, each with the number of rows before it.
+
+    So a file may be larger than memory. A portion's columns have the types that its own cells are of.
+
+    Args:
+        path: the file.
+        names: of the columns.
+        texts: those of them that are texts whatever they look like, of which there are few.
+
+    Raises:
+        MarketDataError: as `read_header`.
+    """
+    with _explained(path), _opened_csv(path) as raw, io.BufferedReader(raw) as file:  # pyarrow's has no `readline`
+        header, rest, before = file.readline(), b"", 0
+        while part := file.read(PORTION):
+            whole, end, rest = (rest + part).rpartition(b"\n")
+            columns = _parsed(header + whole + end, names, texts)
+            rows = len(next(iter(columns.values())))
+            yield before, columns
+            before += rows
+        if rest or not before:
+            yield before, _parsed(header + rest, names, texts)
+
+
+def _open(path: Path, names: Collection[str] | None) -> Columns:
     """Return columns by name; None for each column of the file if only the header is wanted."""
-    import pyarrow as pa  # noqa: PLC0415 - slow to import
-
     lower = path.name.lower()
     reader = _open_parquet if lower.endswith(".parquet") else _open_csv if lower.endswith(CSV) else None
     if reader is None:
         raise MarketDataError(f"{path}: market data must be a .parquet or .csv file")
+    with _explained(path):
+        return reader(path, names)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    import pyarrow as pa  # noqa: PLC0415 - slow to import
+
     try:
-        return reader(path, names, texts)
+        yield
     except FileNotFoundError:
         raise MarketDataError(f"{path}: there is no such file") from None
     except (OSError, pa.ArrowException) as error:
@@ -108,7 +141,7 @@ def _open(path: Path, names: Collection[str] | None, texts: Collection[str] = ()
         raise MarketDataError(f"{path}: it cannot be read: {reason}") from error
 
 
-def _open_parquet(path: Path, names: Collection[str] | None, _texts: Collection[str]) -> dict[str, Any]:
+def _open_parquet(path: Path, names: Collection[str] | None) -> Columns:
     from pyarrow import parquet  # noqa: PLC0415 - slow to import
 
     with path.open("rb") as file, parquet.ParquetFile(file) as opened:
@@ -119,17 +152,32 @@ def _open_parquet(path: Path, names: Collection[str] | None, _texts: Collection[
         return dict(zip(table.column_names, table.columns, strict=True))
 
 
-def _open_csv(path: Path, names: Collection[str] | None, texts: Collection[str]) -> dict[str, Any]:
+def _open_csv(path: Path, names: Collection[str] | None) -> Columns:
+    from pyarrow import csv  # noqa: PLC0415 - slow to import
+
+    with _opened_csv(path) as file:
+        if names is not None:
+            return _parsed(file, names)
+        with csv.open_csv(file) as reader:
+            return dict.fromkeys(reader.schema.names)
+
+
+@contextmanager
+def _opened_csv(path: Path) -> Iterator[Any]:
+    import pyarrow as pa  # noqa: PLC0415 - slow to import
+
+    with path.open("rb") as raw, pa.input_stream(raw, compression="gzip" if path.suffix == ".gz" else None) as file:
+        yield file
+
+
+def _parsed(file: Any, names: Collection[str], texts: Collection[str] = ()) -> Columns:
     import pyarrow as pa  # noqa: PLC0415 - slow to import
     from pyarrow import csv  # noqa: PLC0415
 
-    with path.open("rb") as raw, pa.input_stream(raw, compression="gzip" if path.suffix == ".gz" else None) as file:
-        if names is None:
-            with csv.open_csv(file) as reader:
-                return dict.fromkeys(reader.schema.names)
-        types = dict.fromkeys(texts, pa.dictionary(pa.int32(), pa.string()))
-        table = csv.read_csv(file, convert_options=csv.ConvertOptions(column_types=types))
-        return {name: table[name] for name in table.column_names if name in names}
+    types = dict.fromkeys(texts, pa.dictionary(pa.int32(), pa.string()))
+    source = pa.BufferReader(file) if isinstance(file, bytes) else file
+    table = csv.read_csv(source, convert_options=csv.ConvertOptions(column_types=types))
+    return {name: table[name] for name in table.column_names if name in names}
 
 
 def read_origin(path: Path) -> str | None:
@@ -142,8 +190,15 @@ def read_origin(path: Path) -> str | None:
     return said.decode(errors="replace")[:1000] if said else None
 
 
-def numbers(path: Path, name: str, values: Any, *, whole: bool = False) -> npt.NDArray[Any]:
+def numbers(path: Path, name: str, values: Any, *, whole: bool = False, before: int = 0) -> npt.NDArray[Any]:
     """Return one column as a contiguous array, of int64 where they must be whole, else of float64 (null as NaN).
+
+    Args:
+        path: whose column it is.
+        name: of the column.
+        values: the column.
+        whole: whether they must be whole.
+        before: how many rows of the file stand before these.
 
     Raises:
         MarketDataError: it holds something else.
@@ -153,21 +208,21 @@ def numbers(path: Path, name: str, values: Any, *, whole: bool = False) -> npt.N
 
     if whole:
         if not pa.types.is_integer(values.type) or values.null_count:
-            raise MarketDataError(f"{path}: {_odd(name, values, 'whole numbers only', int)}")
+            raise MarketDataError(f"{path}: {_odd(name, values, 'whole numbers only', int, before)}")
         target = pa.int64()
     else:
         if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
-            raise MarketDataError(f"{path}: {_odd(name, values, 'numbers', float)}")
+            raise MarketDataError(f"{path}: {_odd(name, values, 'numbers', float, before)}")
         target = pa.float64()
     return np.ascontiguousarray(values.cast(target, safe=False).to_numpy())
 
 
-def _odd(name: str, values: Any, what: str, reader: Callable[[str], object]) -> str:
+def _odd(name: str, values: Any, what: str, reader: Callable[[str], object], before: int) -> str:
     """Say what is wrong with a column: in which row first, where it is a text or a cell that is empty."""
     import pyarrow as pa  # noqa: PLC0415 - slow to import
 
     if pa.types.is_string(values.type) or (reader is int and pa.types.is_integer(values.type)):
-        for row, value in enumerate(values.to_pylist(), start=1):
+        for row, value in enumerate(values.to_pylist(), start=before + 1):
             if isinstance(value, str) and not _is_read(value, reader):
                 return f"row {row}, column {name}: {shown(value)} is no number"
             if value is None and reader is int:

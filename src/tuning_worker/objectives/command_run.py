@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from tuning_worker.objectives.protocol import EvaluationFailed
-from tuning_worker.processes import MARKER, kill_group, kill_marked
+from tuning_worker.processes import MARKER, adopting, kill_below, kill_group, kill_marked, reaping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,14 +61,16 @@ def run_command(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Ended
     """
     # Below the marker of the evaluator, if there is one, so that whoever ends the evaluator finds it too.
     marker = ".".join(filter(None, (env.get(MARKER), uuid.uuid4().hex)))
-    with _launch(argv, cwd, {**env, MARKER: marker}) as process:
+    with adopting() as others, _launch(argv, cwd, {**env, MARKER: marker}) as process:
         try:
             out = _Stream(_fileno(process.stdout), target=1, keep_metrics=True)
             err = _Stream(_fileno(process.stderr), target=2)
-            _pump((out, err), process.pid)
+            with reaping({*others, process.pid}):
+                _pump((out, err), process.pid)
         finally:
             kill_group(process.pid)  # before it is reaped, while the number is surely its own
             kill_marked(marker)
+            kill_below(spare={*others, process.pid})
         process.wait()
         for stream in (out, err):
             stream.drain()

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import math
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
 
 from orchestrator.errors import UsageError
 from tuning_worker.optimizers.known import within
+from tuning_worker.optimizers.results_only import Once, ResultsOnly
 from tuning_worker.optimizers.unit import from_shares, to_shares
 from tuning_worker.space.dimensions import CategoricalDimension, FixedDimension
 from tuning_worker.space.draws import draw, random_point
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from tuning_worker.optimizers.protocol import Result, Search
-    from tuning_worker.space.search_space import Params, Point
+    from tuning_worker.space.search_space import Point
 
 _SIGMA = 0.25  # of each dimension's width: a normal distribution in its middle that reaches both ends
 _POINT = 1e-4  # a generation within so little of every dimension has no more to tell
@@ -30,7 +34,7 @@ _Told = tuple[tuple[tuple[str, float], ...], float]
 """A result: its places on the dimensions, and its loss; an infinite one where it FAILED."""
 
 
-class CmaesOptimizer:
+class CmaesOptimizer(ResultsOnly):
     """The distribution that follows from the results so far, in order of g, and a draw of it that belongs to g.
 
     - Results are taken in generations of 4 + 3 ln(parameters), as they come by g; those of an incomplete generation
@@ -41,11 +45,8 @@ class CmaesOptimizer:
     - It searches numbers: an int is a float that is rounded, and categorical parameters are refused.
     """
 
-    learns: ClassVar[bool] = True
-    unique: ClassVar[bool] = True
-
     def __init__(self, search: Search) -> None:
-        self._search = search
+        super().__init__(search)
         dimensions = search.space.dimensions
         if len(search.directions) > 1:
             raise UsageError("cmaes searches for one objective: choose nsga2, bayesian or random for several")
@@ -56,15 +57,10 @@ class CmaesOptimizer:
         self._names = [name for name, each in dimensions.items() if not isinstance(each, FixedDimension)]
         self._told: list[_Told] = []  # by `_run`, which is only kept so that it need not be made anew each time
         self._run: _Run | None = None
+        self._once = Once(self._tells)
 
-    def suggest(
-        self,
-        g: int,
-        results: Sequence[Result],
-        pending: Mapping[int, Params],  # noqa: ARG002 - the face of every optimizer
-        attempt: int = 0,
-    ) -> Point:
-        """The candidate of g given what is known; another one for each `attempt`."""
+    @override
+    def _suggest(self, g: int, results: Sequence[Result], attempt: int) -> Point:
         space, seed = self._search.space, self._search.seed
         run = self._replayed(self._known(results))
         for place in islice(run.draws(draw(32, "cmaes", seed, g, attempt)), _ASKS if space.constraints else 1):
@@ -82,12 +78,15 @@ class CmaesOptimizer:
 
     def _known(self, results: Sequence[Result]) -> list[_Told]:
         """What is to be told, in order of g."""
-        told: list[_Told] = []
-        for result in within(self._search.space, sorted(results, key=lambda each: each.g)):
-            losses = self._search.losses(result)
-            shares = to_shares(self._search.space, result.params)
-            told.append((tuple(shares.items()), math.inf if losses is None else losses[0]))
-        return told
+        told = map(self._once.of, sorted(results, key=attrgetter("g")))
+        return [each for each in told if each is not None]
+
+    def _tells(self, result: Result) -> _Told | None:
+        for inside in within(self._search.space, [result]):
+            losses = self._search.losses(inside)
+            shares = to_shares(self._search.space, inside.params)
+            return tuple(shares.items()), math.inf if losses is None else losses[0]
+        return None
 
 
 class _Run:

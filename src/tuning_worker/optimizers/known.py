@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heapq import heapify, heappop
 from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -60,7 +61,10 @@ def ranked(valued: Sequence[Valued]) -> Iterator[Result]:
     beats, and so on; within a front those that stand apart come first.
     """
     if all(len(losses) == 1 for losses, _ in valued):
-        yield from (result for _, result in sorted(valued, key=_losses_then_g))
+        heap = [(losses, result.g, result) for losses, result in valued]
+        heapify(heap)  # not sorted: hardly ever are all of them wanted
+        while heap:
+            yield heappop(heap)[2]
         return
     for front in fronts(valued):
         yield from (result for _, result in front)

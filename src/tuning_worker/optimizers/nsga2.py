@@ -9,9 +9,13 @@ multi-objective genetic algorithms").
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from itertools import islice
+from typing import TYPE_CHECKING
 
-from tuning_worker.optimizers.known import find_best
+from typing_extensions import override
+
+from tuning_worker.optimizers.known import ranked, within
+from tuning_worker.optimizers.results_only import Once, ResultsOnly
 from tuning_worker.optimizers.unit import from_shares, to_shares
 from tuning_worker.space.dimensions import CategoricalDimension, FixedDimension
 from tuning_worker.space.draws import draw, first_allowed, random_point
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 
     from tuning_worker.optimizers.protocol import Result, Search
     from tuning_worker.space.dimensions import AnyDimension
-    from tuning_worker.space.search_space import Params, Point
+    from tuning_worker.space.search_space import Point
 
 POPULATION = 24
 """How many of the best points have children; until as many have a value, candidates are those of random search."""
@@ -31,7 +35,7 @@ _SPREAD_OF_MUTATION = 20.0
 _BITS = 53
 
 
-class Nsga2Optimizer:
+class Nsga2Optimizer(ResultsOnly):
     """A child of two of the best points, each the better of two drawn; a pure function of the results and of g.
 
     Numbers are crossed and mutated on their dimension's own scale (simulated binary crossover and polynomial mutation,
@@ -39,22 +43,15 @@ class Nsga2Optimizer:
     parent has is that one's; one that neither has is drawn. FAILED iterations are no parents.
     """
 
-    learns: ClassVar[bool] = True
-    unique: ClassVar[bool] = True
-
     def __init__(self, search: Search) -> None:
-        self._search = search
+        super().__init__(search)
+        self._once = Once(search.losses)
 
-    def suggest(
-        self,
-        g: int,
-        results: Sequence[Result],
-        pending: Mapping[int, Params],  # noqa: ARG002 - the face of every optimizer
-        attempt: int = 0,
-    ) -> Point:
-        """The candidate of g given what is known; another one for each `attempt`."""
+    @override
+    def _suggest(self, g: int, results: Sequence[Result], attempt: int) -> Point:
         space, seed = self._search.space, self._search.seed
-        best = find_best(self._search, results, POPULATION)
+        valued = [(losses, result) for result in results if (losses := self._once.of(result)) is not None]
+        best = list(islice(within(space, ranked(valued)), POPULATION))
         if len(best) < POPULATION:
             return random_point(space, seed, g, attempt)
         parents = [to_shares(space, result.params) for result in best]

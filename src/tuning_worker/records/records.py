@@ -11,10 +11,9 @@ from orchestrator.domain.iteration import IterationStatus
 from orchestrator.domain.plan import global_index, worker_name
 from orchestrator.store import calls
 from orchestrator.store.calls import Place
-from tuning_worker.evaluation.evaluator import Evaluation
 from tuning_worker.records.csvfile import DiskFullError
 from tuning_worker.records.reproduction import differing
-from tuning_worker.records.texts import flat, named, number_of, row_of, text_of, written
+from tuning_worker.records.texts import flat, row_of, text_of, written
 from tuning_worker.records.unrecordable import within_columns, without_room
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from orchestrator.clock import Clock
     from orchestrator.store.blocking import BlockingStore
+    from tuning_worker.evaluation.evaluator import Evaluation
     from tuning_worker.objectives.protocol import Params
     from tuning_worker.records.csvfile import IterationCsv
     from tuning_worker.share import Share
@@ -57,11 +57,12 @@ class Records:
             g=global_index(share.worker_number, iteration, share.workers),
         )
 
-    def _place_of(self, g: int) -> Place:
+    def place_of(self, g: int) -> Place:
         """Return where the iteration g of the session stands, whose ever it is."""
         share = self.share
         worker = worker_name(g % share.workers + 1) if share.workers > 1 else share.worker_id
-        return replace(self.place(g // share.workers + 1), worker_id=worker, g=g)
+        job_id = self.store.read("LINDEX", self.store.keys.jobs(share.session_id), g % share.workers)
+        return replace(self.place(g // share.workers + 1), worker_id=worker, job_id=job_id, g=g)
 
     def begin(self, iteration: int, params: Params, point: str, bars: str = "") -> calls.Beginning:
         """Store an iteration's parameters, and its bars where there is a pruner, before it is evaluated."""
@@ -91,32 +92,6 @@ class Records:
             self.csv.owe(self._row(fields, params, outcome))
         self.commit(iteration, fields, IterationStatus(outcome.status), params, outcome.value, outcome.metrics)
         return outcome
-
-    def find_recorded(self, g: int) -> Mapping[str, str] | None:
-        """Return the record of whichever worker's iteration g, if it is a SUCCESS."""
-        record: Mapping[str, str] = self.store.read("HGETALL", self._place_of(g).key(self.store.keys))
-        return record if record.get("status") == IterationStatus.SUCCESS else None
-
-    def find_twin(self, params: Params, g: int) -> Evaluation | None:
-        """Return what was recorded of the same point by an iteration other than g, as g's own outcome."""
-        points = self.store.keys.points(self.share.session_id)
-        holder = self.store.read("HGET", points, self.space.point_key(params))
-        if holder is None or int(holder) == g or (record := self.find_recorded(int(holder))) is None:
-            return None
-        daily, capital, intermediate = (record.get(name) for name in ("daily", "capital", "intermediate"))
-        return Evaluation(
-            status="SUCCESS",
-            value=float(record["value"]),
-            metrics={name: number_of(text) for name, text in named(record, "metrics_").items()},
-            kind=None,
-            message=None,
-            detail=None,
-            seconds=0.0,
-            daily=json.loads(daily) if daily else None,
-            capital=float(capital) if capital else None,
-            intermediate=json.loads(intermediate) if intermediate else (),
-            reused_from=f"{record['worker_id']}:{record['iteration']}",
-        )
 
     def settle(self) -> str:
         """Write to the CSV what it owes; return why there still is no room for it, or nothing.

@@ -10,12 +10,14 @@ from orchestrator.store.calls.call import Call, dumps, no_session
 from orchestrator.store.calls.iterations import (
     Beginning,
     Begun,
+    Claim,
     Enough,
     Place,
     Record,
     Recorded,
     Taken,
     begin,
+    claim,
     commit,
 )
 from orchestrator.store.calls.jobs import Moved, Transition, note, transition
@@ -32,6 +34,7 @@ __all__ = [
     "Call",
     "Cancellation",
     "Cancelled",
+    "Claim",
     "Enough",
     "Existing",
     "Moved",
@@ -47,6 +50,7 @@ __all__ = [
     "adopt",
     "begin",
     "cancel",
+    "claim",
     "commit",
     "dumps",
     "fence",

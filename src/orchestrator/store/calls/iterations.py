@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from orchestrator.clock import iso
 from orchestrator.domain.job import to_hash
@@ -73,6 +73,7 @@ class Enough:
 
 
 Beginning: TypeAlias = Begun | Taken | Recorded | Enough
+Claim: TypeAlias = Literal["own", "under_way", "succeeded", "moved"]
 
 
 def begin(
@@ -135,6 +136,28 @@ def begin(
             str(place.iteration),
         ),
         checked_by_job(read, place.job_id, whole=True),
+    )
+
+
+def claim(keys: Keys, place: Place, point: str, holder: Place) -> Call[Claim]:
+    """Ask who evaluates a point: the iteration itself, or the holder of the claim, unless nothing comes of that.
+
+    Args:
+        keys: of the env.
+        place: of the iteration, which has begun with this point.
+        point: the text by which it is claimed.
+        holder: of the iteration that was seen to hold the claim; it may be the same.
+    """
+    return Call(
+        script("claim"),
+        (
+            keys.points(place.session_id),
+            keys.candidates(place.session_id),
+            keys.job(holder.session_id, holder.job_id),
+            holder.key(keys),
+        ),
+        (point, str(place.g), str(holder.g), holder.worker_id),
+        lambda reply: reply[0],
     )
 
 

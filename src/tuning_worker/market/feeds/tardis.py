@@ -15,10 +15,10 @@ import numpy as np
 
 from tuning_worker.market.feeds.files import MAX_LEVELS, unit_of
 from tuning_worker.market.feeds.writing import Recorded
-from tuning_worker.market.source import MarketDataError, numbers, read_columns, read_header
+from tuning_worker.market.source import MarketDataError, numbers, read_header, read_portions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -44,7 +44,7 @@ def read(paths: Sequence[Path], symbol: str | None) -> Recorded:
     Raises:
         MarketDataError: a file cannot be read or is no such file, or there are several symbols or exchanges, or none.
     """
-    parts = [_read(path, symbol) for path in paths]
+    parts = [part for path in paths for part in _read(path, symbol)]
     there = sorted({source for *_, sources in parts for source in sources})
     wanted = [source for source in there if symbol is None or source.partition(" ")[2] == symbol]
     if not there:
@@ -64,19 +64,22 @@ def read(paths: Sequence[Path], symbol: str | None) -> Recorded:
     )
 
 
-def _read(path: Path, symbol: str | None) -> tuple[Recorded, set[str]]:
-    """Return a file's quotes of the symbol, and what all there is: `exchange symbol`."""
+def _read(path: Path, symbol: str | None) -> Iterator[tuple[Recorded, set[str]]]:
+    """Yield a file's quotes of the symbol portion by portion, and what all there is in each: `exchange symbol`.
+
+    A file of many symbols may be far larger than what is wanted of it, and than memory.
+    """
     cells = _cells(path, read_header(path))
-    table = read_columns(path, (*_TEXTS, *_TIMES, *cells), texts=_TEXTS)
-    (exchanges, exchange_of), (symbols, symbol_of) = (_coded(table.pop(name)) for name in _TEXTS)
-    wanted = np.array([symbol in {None, name} for name in symbols], dtype=np.bool_)[symbol_of]
-    pairs = np.unique(exchange_of * len(symbols) + symbol_of)
-    sources = {f"{exchanges[pair // len(symbols)]} {symbols[pair % len(symbols)]}" for pair in pairs.tolist()}
-    local, exchange = (_times(path, name, table.pop(name))[wanted] for name in _TIMES)
-    found = np.empty((len(cells), len(local)))
-    for row, name in enumerate(cells):
-        found[row] = _floats(path, name, table.pop(name))[wanted]
-    return Recorded(local, exchange, found), sources
+    for before, table in read_portions(path, (*_TEXTS, *_TIMES, *cells), _TEXTS):
+        (exchanges, exchange_of), (symbols, symbol_of) = (_coded(table.pop(name)) for name in _TEXTS)
+        wanted = np.array([symbol in {None, name} for name in symbols], dtype=np.bool_)[symbol_of]
+        pairs = np.unique(exchange_of * len(symbols) + symbol_of)
+        sources = {f"{exchanges[pair // len(symbols)]} {symbols[pair % len(symbols)]}" for pair in pairs.tolist()}
+        local, exchange = (_times(path, name, table.pop(name), before)[wanted] for name in _TIMES)
+        found = np.empty((len(cells), len(local)))
+        for row, name in enumerate(cells):
+            found[row] = _floats(path, name, table.pop(name), before)[wanted]
+        yield Recorded(local, exchange, found), sources
 
 
 def _cells(path: Path, header: Sequence[str]) -> tuple[str, ...]:
@@ -105,19 +108,21 @@ def _coded(column: Any) -> tuple[list[str], Integers]:
     return [*texts, ""], known.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def _floats(path: Path, name: str, column: Any) -> npt.NDArray[np.float64]:
+def _floats(path: Path, name: str, column: Any, before: int) -> npt.NDArray[np.float64]:
     import pyarrow as pa  # noqa: PLC0415 - slow to import
 
     if pa.types.is_null(column.type):  # a side that is not there once in the file
         return np.full(len(column), np.nan)
-    return numbers(path, name, column)
+    return numbers(path, name, column, before=before)
 
 
-def _times(path: Path, name: str, column: Any) -> Integers:
+def _times(path: Path, name: str, column: Any, before: int) -> Integers:
     if len(column) == 0:  # of no type
         return np.empty(0, dtype=np.int64)
-    times: Integers = numbers(path, name, column, whole=True)
+    times: Integers = numbers(path, name, column, whole=True, before=before)
     for row in (int(times.argmin()), int(times.argmax())):
         if unit_of(int(times[row])) != "us":
-            raise MarketDataError(f"{path}: row {row + 1}, column {name}: {times[row]} is no time in us since 1970")
+            raise MarketDataError(
+                f"{path}: row {before + row + 1}, column {name}: {times[row]} is no time in us since 1970"
+            )
     return times

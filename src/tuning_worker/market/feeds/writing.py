@@ -63,7 +63,11 @@ class Cleaning:
 def clean(quotes: Recorded) -> tuple[Recorded, Cleaning]:
     """Return the quotes as the engine takes them: never before the row above, priced, not crossed."""
     order = np.argsort(quotes.local, kind="stable")
-    local, seen, cells = quotes.local[order], quotes.exchange[order], quotes.cells[:, order]
+    moved = int(np.count_nonzero(order != np.arange(len(order))))
+    if moved:  # else nothing is copied: a year of quotes may be all that memory holds
+        quotes = Recorded(quotes.local[order], quotes.exchange[order], quotes.cells[:, order])
+    del order
+    local, seen, cells = quotes.local, quotes.exchange, quotes.cells
     exchange = np.maximum.accumulate(seen) if len(seen) else seen
     with np.errstate(invalid="ignore"):  # NaN compares as false, which is what is wanted
         best = cells[:CELLS]
@@ -79,9 +83,11 @@ def clean(quotes: Recorded) -> tuple[Recorded, Cleaning]:
     done = Cleaning(
         dropped=int(np.count_nonzero(~kept)),
         muted=int(np.count_nonzero(muted)),
-        moved=int(np.count_nonzero(order != np.arange(len(order)))),
+        moved=moved,
         raised=int(np.count_nonzero(exchange != seen)),
     )
+    if not done.dropped:
+        return Recorded(local, exchange, cells), done
     return Recorded(local[kept], exchange[kept], cells[:, kept]), done
 
 
