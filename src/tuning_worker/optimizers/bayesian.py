@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
 
 from tuning_worker.optimizers.known import find_best, find_latest
+from tuning_worker.optimizers.results_only import ResultsOnly
 from tuning_worker.space.draws import draw, random_point
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from tuning_worker.optimizers.protocol import Result, Search
-    from tuning_worker.space.search_space import Params, Point
+    from tuning_worker.optimizers.protocol import Result
+    from tuning_worker.space.search_space import Point
 
 STARTUP = 10
 """Until this many iterations have a value, the candidate of g is the one that random search has for g."""
@@ -23,7 +26,7 @@ GOOD_SHARE, MOST_GOOD = 0.1, 25
 """This share of what has a value is good, and at most so many; the rest, and what FAILED, is bad."""
 
 
-class BayesianOptimizer:
+class BayesianOptimizer(ResultsOnly):
     """TPE on what the session knows, the same for the same knowledge whatever the order in which it came.
 
     - Candidates under evaluation change nothing: those of different g differ by chance. As places to stay away from
@@ -36,20 +39,8 @@ class BayesianOptimizer:
       logarithms are the same on every processor, so unlike random and grid they may differ between machines.
     """
 
-    learns: ClassVar[bool] = True
-    unique: ClassVar[bool] = True
-
-    def __init__(self, search: Search) -> None:
-        self._search = search
-
-    def suggest(
-        self,
-        g: int,
-        results: Sequence[Result],
-        pending: Mapping[int, Params],  # noqa: ARG002 - one face for all optimizers
-        attempt: int = 0,
-    ) -> Point:
-        """The candidate of g given what is known; another one for each `attempt`."""
+    @override
+    def _suggest(self, g: int, results: Sequence[Result], attempt: int) -> Point:
         search = self._search
         best = find_best(search, results, BEST)
         if len(best) < STARTUP:
