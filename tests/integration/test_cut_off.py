@@ -43,8 +43,8 @@ time.sleep(600)
 
 @pytest.fixture
 def quick(settings: Settings) -> Settings:
-    """Settings with a lease that ends soon."""
-    return replace(settings, lease_ttl=timedelta(seconds=3))
+    """Settings with a lease that ends soon, and not so soon that a busy machine is late for a sixth of it."""
+    return replace(settings, lease_ttl=timedelta(seconds=9))
 
 
 class ElsewhereExecutor(LocalExecutor):

@@ -114,7 +114,7 @@ def evaluate(params):
     if params["c"] == "slow": time.sleep(600)
     return params["x"]
 """
-    path = write(tmp_path, objective, total_iterations=4, workers=1, iteration_timeout=2, seed=3)
+    path = write(tmp_path, objective, total_iterations=4, workers=1, iteration_timeout=4, seed=3)
     session_id = await submit(store, settings, path)
     assert await finish(store, settings, session_id) is Status.SUCCESS
     await assert_recorded_once(store, session_id, tmp_path, 4)
