@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("orch", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("orch")
 
+# Most tests have a home of their own; the engine's machine code is the machine's, or each of those would compile it.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path.home() / ".cache" / "orch" / "numba"))
+
 
 @pytest.fixture(autouse=True)
 def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from contextlib import contextmanager
@@ -13,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from e2e.conftest import Cli
+from e2e.conftest import Cli, new_user
 from orchestrator.settings import load_settings
 from orchestrator.store.blocking import BlockingStore
 from orchestrator.store.keys import Keys
 from orchestrator.store.opening import open_store
 from tuning_worker.market import synth
 from tuning_worker.market.engine import warm_up
-from tuning_worker.market.kernel.caching import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,9 +50,7 @@ total_iterations: 12
 workers: 2
 config_path: tuning.yaml
 base_output_csv: out/split
-env_vars: {NUMBA_CACHE_DIR: "COMPILED"}
 """
-COMPILED = cache_folder().parent  # this machine's own: the user of these tests has a home of his own
 
 TEN_MINUTES = 600_000
 FIRST = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -87,15 +83,10 @@ def scrambled(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
 
 
 def user(folder: Path, quotes: dict[str, list[Any]]) -> Cli:
-    home, cwd = folder / "home", folder / "work"
-    home.mkdir()
-    cwd.mkdir()
-    own = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE", "PATH", "PYTHON"))}
-    settings = {"HOME": str(home), "ORCH_STATE_DIR": str(folder / "state"), "ORCH_MAX_JOBS": "2"}
-    cli = Cli(cwd, {**own, **settings, "COLUMNS": "80"})
-    synth.write(cwd / "quotes.parquet", quotes, seed=9)
+    cli = new_user(folder)
+    synth.write(cli.cwd / "quotes.parquet", quotes, seed=9)
     cli.write("tuning.yaml", TUNING.replace("HOLDOUT", ", ".join(HOLDOUT)))
-    cli.write("session.yaml", SESSION.replace("COMPILED", str(COMPILED)))
+    cli.write("session.yaml", SESSION)
     return cli
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.conftest import Cli
+from e2e.conftest import new_user
 from tuning_worker.market import synth
 from tuning_worker.market.engine import warm_up
-from tuning_worker.market.kernel.caching import cache_folder
+
+if TYPE_CHECKING:
+    from e2e.conftest import Cli
 
 TUNING = """
 tuning:
@@ -37,7 +38,6 @@ workers: 2
 optimizer: random
 config_path: NAME.yaml
 base_output_csv: out/NAME
-env_vars: {NUMBA_CACHE_DIR: "COMPILED"}
 """
 TEN_MINUTES = 600_000
 FIRST = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -47,20 +47,13 @@ FIRST = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """Two finished sessions, `plain` and `pruned`: the second has a pruner."""
     warm_up()  # to compile may take longer than a verb is waited for
-    folder = tmp_path_factory.mktemp("pruner")
-    home, cwd = folder / "home", folder / "work"
-    home.mkdir()
-    cwd.mkdir()
-    own = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE", "PATH", "PYTHON"))}
-    settings = {"HOME": str(home), "ORCH_STATE_DIR": str(folder / "state"), "ORCH_MAX_JOBS": "2"}
-    cli = Cli(cwd, {**own, **settings, "COLUMNS": "200"})
+    cli = new_user(tmp_path_factory.mktemp("pruner"), COLUMNS="200")
     columns: dict[str, list[Any]] = dict(synth.synthesize(9, 12 * 144))
     columns["ts"] = [FIRST + row * TEN_MINUTES for row in range(len(columns["ts"]))]
-    synth.write(cwd / "quotes.parquet", columns, seed=9)
+    synth.write(cli.cwd / "quotes.parquet", columns, seed=9)
     for name, tuning in (("plain", TUNING), ("pruned", TUNING + PRUNER)):
         cli.write(f"{name}.yaml", tuning)
-        text = SESSION.replace("NAME", name).replace("COMPILED", str(cache_folder().parent))
-        cli.write(f"{name}-session.yaml", text)
+        cli.write(f"{name}-session.yaml", SESSION.replace("NAME", name))
         done = cli("run", f"{name}-session.yaml")
         assert done.code == 0, done.err
         cli.write(f"{name}.txt", done.out)
