@@ -43,6 +43,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.every_python
 def test_a_session_runs_to_its_end_and_says_where_everything_is(cli: Cli):
     done = cli("run", "session.yaml")
     assert done.code == 0, done.err
@@ -99,6 +100,7 @@ def test_a_failing_worker_command_fails_the_session_and_says_why(cli: Cli):
     assert "worker-1 ended: FAILED (exit:3)" in done.err
 
 
+@pytest.mark.every_python
 def test_a_killed_run_goes_on_with_the_same_command_and_records_everything_once(cli: Cli):
     cli.write("hold", "")
     run = cli.start("run", "session.yaml")
@@ -118,6 +120,7 @@ def test_a_killed_run_goes_on_with_the_same_command_and_records_everything_once(
     assert len(evaluated) == 8
 
 
+@pytest.mark.every_python
 def test_a_signal_lets_iterations_finish_and_the_same_command_goes_on(cli: Cli):
     command = ("run", "session.yaml", "--total-iterations", "8")
     for turn, number in enumerate((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), 1):
@@ -158,6 +161,7 @@ def test_what_new_began_is_gone_on_with_by_the_command_that_is_shown(own_finishe
     assert recorded(cli, "demo-2") == list(range(6))
 
 
+@pytest.mark.every_python
 @pytest.mark.parametrize("form", ["table", "json"])
 def test_a_second_signal_is_immediate(cli: Cli, form: str):
     cli.write("stubborn.yaml", STUBBORN)
@@ -282,6 +286,7 @@ def on_terminal(cli: Cli, *args: str, columns: int = 80) -> tuple[int, str]:
     return process.wait(), sent.decode()
 
 
+@pytest.mark.every_python
 def test_a_terminal_shows_a_live_picture_and_then_the_summary(cli: Cli):
     cli.environ["TERM"] = "xterm"
     code, sent = on_terminal(cli, "run", "session.yaml")

@@ -14,6 +14,8 @@ from orchestrator.cli import VERBS
 if TYPE_CHECKING:
     from e2e.conftest import Cli
 
+pytestmark = pytest.mark.every_python
+
 
 def test_help_lists_every_verb_and_each_has_its_own(cli: Cli):
     shown = cli("--help")

@@ -51,6 +51,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     made.kill()
 
 
+@pytest.mark.every_python
 def test_status_says_degraded_and_service_resumes_by_itself(cli: Cli, server: Server) -> None:
     cli.environ["ORCH_REDIS_URL"] = server.url
     cli.write("hold", "")

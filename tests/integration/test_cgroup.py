@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from orchestrator.process.output_pipe import Stream
 
+pytestmark = pytest.mark.every_python
+
 RUNAWAY = """
 import os, pathlib, sys, time
 if os.fork() == 0:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
     from orchestrator.store.redis import RedisStore
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 STUBBORN = """
 import os, pathlib, signal, subprocess, sys, time
 if os.environ["ORCH_ATTEMPT"] != "1":

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
     from orchestrator.store.redis import RedisStore
 
+pytestmark = [pytest.mark.every_python, pytest.mark.usefixtures("unmeasured")]
+
 
 async def cancel(store: RedisStore, session_id: str, worker_id: str = "", **more: Any) -> calls.Cancelled:
     wish = {"reason": "cancelled:ann: enough", "grace": None, "actor": "ann", **more}

@@ -23,6 +23,8 @@ from orchestrator.store.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.every_python
+
 SOON = timedelta(seconds=1)
 
 USER = """

@@ -22,6 +22,8 @@ from tuning_worker.evaluation.process import ChildEnded, EvaluationProcess
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.every_python
+
 IDENTITY = Identity("s-1", "worker-2", iteration=3, g=5, seed=42)
 PATIENCE = 60.0
 """Seconds after which a condition is given up: far beyond what any of them takes."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
     from orchestrator.store.redis import RedisStore
 
+pytestmark = [pytest.mark.every_python, pytest.mark.usefixtures("unmeasured")]
+
 
 class EventfulExecutor(LocalExecutor):
     """Something happens right after it has launched an attempt."""

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from orchestrator.process.output_pipe import Stream
 
+pytestmark = pytest.mark.every_python
+
 NOW = timedelta(0)
 SOON = timedelta(seconds=0.3)
 NEVER = timedelta(hours=1)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
     from orchestrator.store.redis import RedisStore
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 OBJECTIVE = """
 import os, pathlib, random, time
 def evaluate(params):

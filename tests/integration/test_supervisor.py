@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
     from orchestrator.store.redis import RedisStore
 
+pytestmark = [pytest.mark.every_python, pytest.mark.usefixtures("unmeasured")]
 
 # --- how jobs end --------------------------------------------------------------------------------------------------
 

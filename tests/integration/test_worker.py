@@ -58,6 +58,7 @@ async def finish(store: RedisStore, settings: Settings, session_id: str) -> Stat
 # --- whole sessions ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.every_python
 @pytest.mark.parametrize("optimizer", ["random", "grid", "bayesian"])
 async def test_a_session_is_recorded_in_the_store_and_in_csvs(
     store: RedisStore, settings: Settings, tmp_path: Path, optimizer: str
@@ -105,6 +106,7 @@ async def test_an_objective_that_is_broken_ends_the_job_early_and_says_so(
     assert (job.recorded, job.attempt) == (5, 1)
 
 
+@pytest.mark.every_python
 async def test_an_iteration_that_hangs_fails_by_its_timeout_and_the_next_goes_on(
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
@@ -163,6 +165,7 @@ def evaluate(params):
 """
 
 
+@pytest.mark.every_python
 async def test_a_worker_killed_in_an_iteration_resumes_there_with_the_same_parameters(
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
@@ -183,6 +186,7 @@ async def test_a_worker_killed_in_an_iteration_resumes_there_with_the_same_param
     assert [(job.attempt, job.failures) for job in await store.get_jobs(session_id)] == [(2, 1), (1, 0)]
 
 
+@pytest.mark.every_python
 async def test_a_worker_told_to_stop_ends_its_iteration_and_begins_no_other(
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
@@ -647,6 +651,7 @@ def alone(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(worker.args, worker.returncode, *said)
 
 
+@pytest.mark.every_python
 def test_a_worker_runs_alone_and_its_session_is_like_any_other(tmp_path: Path) -> None:
     write(tmp_path)
     done = alone(tmp_path, "--iterations", "5")
