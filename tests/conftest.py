@@ -127,7 +127,7 @@ async def store(settings: Settings, keys: Keys) -> AsyncIterator[RedisStore]:
         yield opened
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 300) -> None:
     """Wait for a condition; the limit is there to end a broken test, not to measure anything."""
     deadline = time.monotonic() + seconds
     while not condition():

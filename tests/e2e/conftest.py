@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_PATIENCE = 120  # seconds until a test gives up; none of them is about time
+_PATIENCE = 300  # seconds until a test gives up; none of them is about time
 
 OBJECTIVE = """
 import pathlib, time

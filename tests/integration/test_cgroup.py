@@ -139,7 +139,7 @@ time.sleep(600)
 """
     program = f"HOME = {str(home / 'job-m')!r}\n{script}"
     tree = await spawn((sys.executable, "-c", program), "m", tmp_path, Output())
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not (tmp_path / "ready").exists():
             await asyncio.sleep(0.01)
         await tree.stop(timedelta(0))

@@ -180,12 +180,12 @@ def ends(folder: Path, env: Mapping[str, str]) -> list[int]:
     codes = []
     while not codes or codes[-1] < 0:
         worker = begin_worker(folder, "--iterations", str(len(POINTS)), env=env)
-        worker.communicate(timeout=100)
+        worker.communicate(timeout=300)
         codes.append(worker.returncode)
     return codes
 
 
 async def finish(store: RedisStore, settings: Settings, url: str, session_id: str) -> Status:
     made = Supervisor(store, url, make_executor("local"), settings, utc_now, kind="run", jitter=lambda: 0)
-    async with asyncio.timeout(400), made:
+    async with asyncio.timeout(300), made:
         return await made.run_session(session_id)

@@ -60,7 +60,7 @@ async def test_a_daemon_that_is_cut_off_stops_its_jobs_before_another_takes_them
     store: RedisStore, quick: Settings, tmp_path: Path
 ) -> None:
     session_id = await submit(store, tmp_path, STUBBORN)
-    async with asyncio.timeout(100), a_line(quick, tmp_path / "line") as (line, cut_store):
+    async with asyncio.timeout(300), a_line(quick, tmp_path / "line") as (line, cut_store):
         first, second = Running(cut_store, quick), Running(store, quick, ElsewhereExecutor())
         async with first.supervisor, second.supervisor, asyncio.TaskGroup() as tasks:
             deposed = tasks.create_task(_fenced(first))

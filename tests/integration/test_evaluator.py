@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.every_python
 
 IDENTITY = Identity("s-1", "worker-2", iteration=3, g=5, seed=42)
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds after which a condition is given up: far beyond what any of them takes."""
 
 OBJECTIVE = """

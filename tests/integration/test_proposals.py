@@ -35,7 +35,7 @@ BATCH = {"optimizer": "bayesian", "schedule": "batch", "workers": 3, "total_iter
 
 
 async def finish(store: RedisStore, settings: Settings, session_id: str) -> Status:
-    async with asyncio.timeout(100), supervisor(store, settings) as made:
+    async with asyncio.timeout(300), supervisor(store, settings) as made:
         return await made.run_session(session_id)
 
 
@@ -96,7 +96,7 @@ async def test_a_batch_that_is_told_to_stop_does_not_wait_for_its_round(
 ) -> None:
     path = write(tmp_path, SHUFFLED, **BATCH, env_vars={"TIMINGS": "a", "GATE": "2"})
     session_id = await submit(store, settings, path)
-    async with supervisor(store, settings) as made, asyncio.timeout(100), asyncio.TaskGroup() as tasks:
+    async with supervisor(store, settings) as made, asyncio.timeout(300), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(made.run_session(session_id))
         await until_file(tmp_path / "in")
         while len(await recorded(store, session_id)) < 2:

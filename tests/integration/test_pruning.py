@@ -52,7 +52,7 @@ BATCH = {"schedule": "batch", "workers": 3, "total_iterations": 20}
 
 
 async def finish(store: RedisStore, settings: Settings, session_id: str) -> Status:
-    async with asyncio.timeout(100), supervisor(store, settings) as made:
+    async with asyncio.timeout(300), supervisor(store, settings) as made:
         return await made.run_session(session_id)
 
 

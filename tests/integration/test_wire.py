@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.every_python
 
 PASSWORD = "p@ss:w/rd %"  # noqa: S105 - of a server that lives as long as its test
-ENOUGH = timedelta(seconds=20)
+ENOUGH = timedelta(seconds=100)
 SOON = timedelta(milliseconds=200)
 
 

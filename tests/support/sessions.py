@@ -82,7 +82,7 @@ def alive(marker: str) -> list[int]:
 
 async def until_file(path: Path) -> None:
     """Wait until a file is there."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not path.exists():
             await asyncio.sleep(0.01)
 

@@ -61,7 +61,7 @@ def test_nobody_waits_for_ever_for_one_that_was_stopped(tmp_path: Path, monkeypa
     with caching.one_at_a_time():
         thread = threading.Thread(target=lambda: entered.extend(_enter()), daemon=True)
         thread.start()
-        thread.join(timeout=20)
+        thread.join(timeout=100)
         assert entered == ["entered"]
 
 
