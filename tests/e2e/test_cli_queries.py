@@ -179,7 +179,6 @@ def test_best_is_a_piece_of_a_tuning_config_that_loads(finished: Cli):
     assert finished("results", "demo").err == ""
 
 
-@pytest.mark.every_python
 def test_a_session_can_be_taken_away_as_a_file(finished: Cli, tmp_path: Path):
     to_json = ("export", "demo", "--format", "json", "--output", str(tmp_path / "demo.json"))
     exported = finished(*to_json)

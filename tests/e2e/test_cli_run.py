@@ -286,7 +286,6 @@ def on_terminal(cli: Cli, *args: str, columns: int = 80) -> tuple[int, str]:
     return process.wait(), sent.decode()
 
 
-@pytest.mark.every_python
 def test_a_terminal_shows_a_live_picture_and_then_the_summary(cli: Cli):
     cli.environ["TERM"] = "xterm"
     code, sent = on_terminal(cli, "run", "session.yaml")

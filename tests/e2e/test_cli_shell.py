@@ -14,9 +14,8 @@ from orchestrator.cli import VERBS
 if TYPE_CHECKING:
     from e2e.conftest import Cli
 
-pytestmark = pytest.mark.every_python
 
-
+@pytest.mark.every_python
 def test_help_lists_every_verb_and_each_has_its_own(cli: Cli):
     shown = cli("--help")
     assert shown.code == 0
@@ -26,12 +25,14 @@ def test_help_lists_every_verb_and_each_has_its_own(cli: Cli):
     assert cli().code == 2
 
 
+@pytest.mark.every_python
 def test_a_misspelt_verb_gets_a_suggestion(cli: Cli):
     wrong = cli("stauts")
     assert wrong.code == 2
     assert "Did you mean 'status'" in wrong.err
 
 
+@pytest.mark.every_python
 @pytest.mark.parametrize(
     "argv",
     [
@@ -51,6 +52,7 @@ def test_wrong_usage_is_2_on_stderr(cli: Cli, argv: tuple[str, ...]):
     assert wrong.err
 
 
+@pytest.mark.every_python
 def test_version(cli: Cli):
     assert cli("version").out == cli("--version").out
     assert cli("version", "-o", "json").json["schema"] == 1
@@ -87,11 +89,13 @@ def test_completion_knows_verbs_options_and_session_ids(finished: Cli):
     assert complete(finished, "orch best ", "fish").split() == ["demo"]
 
 
+@pytest.mark.every_python
 def test_completion_is_silent_when_the_store_is_away(cli: Cli):
     assert complete(cli, "orch status d").split() == []
     assert complete(cli, "orch status d", ORCH_REDIS_URL="redis://127.0.0.1:1").split() == []
 
 
+@pytest.mark.every_python
 def test_a_real_bash_completes(finished: Cli):
     script = (
         f'orch() {{ "{sys.executable}" -m orchestrator "$@"; }}; export -f orch\n'
@@ -116,6 +120,7 @@ def test_what_comes_from_outside_does_not_reach_the_terminal_as_it_is(cli: Cli):
     assert "\x1b" not in shown.err
 
 
+@pytest.mark.every_python
 def test_something_unforeseen_is_a_sentence_and_a_report(cli: Cli):
     broken = cli.cwd / "broken"
     broken.mkdir()
@@ -167,6 +172,7 @@ def test_a_verb_of_the_worker_whose_reader_leaves_or_has_no_room(finished: Cli):
         assert shown["| sleep 0"] == "1\n"
 
 
+@pytest.mark.every_python
 def test_closed_standard_streams(finished: Cli):
     script = f'"{sys.executable}" -m orchestrator {{}} <&- >&- 2>&-; echo $?'
     for verb, code in (("status demo", 0), ("logs demo", 0), ("plan session.yaml", 0), ("status nothing", 3)):
@@ -180,6 +186,7 @@ def test_closed_standard_streams(finished: Cli):
 # --- doctor ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.every_python
 def test_doctor_on_a_new_machine_leaves_nothing(cli: Cli):
     seen = cli("doctor", "-o", "json")
     assert seen.code == 0, seen.out

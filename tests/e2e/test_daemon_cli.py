@@ -610,7 +610,6 @@ def test_list_by_state_and_label(team: Cli):
     ]
 
 
-@pytest.mark.every_python
 def test_history_says_who_did_what_and_why(team: Cli):
     team("submit", "endless.yaml")
     team("pause", "endless")
@@ -686,7 +685,6 @@ def test_a_store_that_is_not_reached(team: Cli, argv: tuple[str, ...]):
     assert team(*argv, ORCH_REDIS_URL="redis://127.0.0.1:1").code == 4
 
 
-@pytest.mark.every_python
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
