@@ -1,11 +1,12 @@
 """Write what commands really print into the documents: `<!-- captured: COMMAND -->` blocks.
 
 Each document has a folder of its own that is thrown away, with a copy of `configs/`, a home of its own and nothing of
-the caller's settings. A `<!-- file: NAME -->` block is written there as it stands in the document, so that what readers
-are told to write is what was run. Blocks are taken in order. `<!-- captured: COMMAND (exit 5) -->` says that a command
-ends with another code than 0; anything else than what is said ends this script. `<!-- captured: COMMAND & -->` leaves
-one running behind the next ones, from its first line of output on, and ends it (TERM) when the document ends. The one
-thing that is changed in what was printed is the path of that home, which becomes `~`.
+the caller's settings but NUMBA_CACHE_DIR, which changes no output. A `<!-- file: NAME -->` block is written there as it
+stands in the document, so that what readers are told to write is what was run. Blocks are taken in order. `<!--
+captured: COMMAND (exit 5) -->` says that a command ends with another code than 0; anything else than what is said ends
+this script. `<!-- captured: COMMAND & -->` leaves one running behind the next ones, from its first line of output on,
+and ends it (TERM) when the document ends. The one thing that is changed in what was printed is the path of that home,
+which becomes `~`.
 
 Documents may be named; else it is all of them. With `--check` nothing is written: all is run again, and the exit code
 is 1 where the form of what is printed has changed. Numbers, times, the order of lines and how many there are of a form
@@ -148,6 +149,7 @@ def _run(block: Block, folder: Path, home: Path) -> str:
 
 def _environment(home: Path) -> dict[str, str]:
     return {
+        **{name: value for name, value in os.environ.items() if name == "NUMBA_CACHE_DIR"},
         "HOME": str(home),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "LANG": "C.UTF-8",

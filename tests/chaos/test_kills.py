@@ -58,9 +58,7 @@ class Scene:
 
     @property
     def environ(self) -> dict[str, str]:
-        passed = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-        return {
-            **passed,
+        return {  # without coverage: what is killed writes none down, and it takes half as long again
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "ORCH_STATE_DIR": str(self.folder / "state"),
@@ -71,7 +69,7 @@ class Scene:
     def orch(self, *args: str) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, "-m", "orchestrator", *args]
         return subprocess.run(
-            argv, cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=100, check=False
+            argv, cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=300, check=False
         )
 
     def start(self) -> None:
@@ -101,7 +99,7 @@ class Scene:
                 found["store"].append(pid)
             elif b"tuning_worker.evaluation.child" in command:
                 found["evaluator"].append(pid)
-            elif b"tuning_worker" in command:
+            elif b"tuning_worker\0--session-id" in command:  # not the check before a session begins
                 found["worker"].append(pid)
             elif self.supervisor and pid == self.supervisor.pid:
                 found["supervisor"].append(pid)
@@ -115,7 +113,7 @@ class Scene:
         return found
 
     def until(self, condition: Any, what: str) -> None:
-        deadline = time.monotonic() + 100
+        deadline = time.monotonic() + 300
         while not condition():
             assert time.monotonic() < deadline, f"{what}\nkilled: {self.killed}\n{(self.folder / 'stderr').read_text()}"
             time.sleep(0.01)
@@ -140,7 +138,6 @@ class Scene:
             self.start()
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("verb", ["run", "daemon"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_session_survives(tmp_path: Path, verb: str, seed: int) -> None:
@@ -162,12 +159,12 @@ def test_a_session_survives(tmp_path: Path, verb: str, seed: int) -> None:
         assert scene.supervisor
         assert scene.supervisor.returncode in {0, 5}, (tmp_path / "stderr").read_text()  # 5: it was killed when done
     else:
-        waited = scene.orch("wait", "chaos", "--timeout", "100")
+        waited = scene.orch("wait", "chaos", "--timeout", "250")
         assert waited.returncode == 0, waited.stderr + (tmp_path / "stderr").read_text()
         assert scene.supervisor
         scene.until(scene.serves, "the daemon never became ready")  # before that a TERM just ends it
         scene.supervisor.terminate()
-        assert scene.supervisor.wait(100) == 0, (tmp_path / "stderr").read_text()
+        assert scene.supervisor.wait(300) == 0, (tmp_path / "stderr").read_text()
     assert_all_recorded_once(scene)
     scene.until(lambda: not any(scene.processes().values()), "processes are left")
 

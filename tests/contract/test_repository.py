@@ -199,7 +199,7 @@ def test_the_generated_tables_are_what_the_code_says():
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_readme_shows_what_the_commands_print_now():
     checked = script("capture.py", "--check", str(ROOT / "README.md"))
     assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_PATIENCE = 120  # seconds until a test gives up; none of them is about time
+_PATIENCE = 300  # seconds until a test gives up; none of them is about time
 
 OBJECTIVE = """
 import pathlib, time
@@ -114,15 +114,21 @@ class Cli:
             time.sleep(0.02)
 
 
-@contextmanager
-def user_in(folder: Path) -> Iterator[Cli]:
+def new_user(folder: Path, **environ: str) -> Cli:
+    """A user with nothing yet, in an empty directory."""
     home = folder / "home"
     cwd = folder / "work"
     home.mkdir()
     cwd.mkdir()
-    own = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE", "PATH", "PYTHON"))}
+    ours = ("COVERAGE", "NUMBA", "PATH", "PYTHON")
+    own = {name: value for name, value in os.environ.items() if name.startswith(ours)}
     settings = {"HOME": str(home), "ORCH_STATE_DIR": str(folder / "state"), "ORCH_MAX_JOBS": "2"}
-    user = Cli(cwd, {**own, **settings, "ORCH_RETRY_BACKOFF": "10ms", "COLUMNS": "80"})
+    return Cli(cwd, {**own, **settings, "ORCH_RETRY_BACKOFF": "10ms", "COLUMNS": "80", **environ})
+
+
+@contextmanager
+def user_in(folder: Path) -> Iterator[Cli]:
+    user = new_user(folder)
     user.write("objective.py", OBJECTIVE)
     user.write("tuning.yaml", TUNING)
     user.write("session.yaml", SESSION)
@@ -133,7 +139,7 @@ def user_in(folder: Path) -> Iterator[Cli]:
         if process.stdout:
             process.stdout.close()
     if (folder / "state" / "redis").exists():  # a server whose user was killed is stopped by the next who leaves
-        with open_store(load_settings(settings, cwd)):
+        with open_store(load_settings(user.environ, user.cwd)):
             pass
 
 

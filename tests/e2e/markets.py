@@ -11,7 +11,6 @@ from orchestrator.settings import load_settings
 from orchestrator.store.opening import open_store
 from tuning_worker.market import synth
 from tuning_worker.market.engine import warm_up
-from tuning_worker.market.kernel.caching import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,9 +40,7 @@ total_iterations: 12
 workers: 2
 config_path: NAME.yaml
 base_output_csv: out/NAME
-env_vars: {NUMBA_CACHE_DIR: "COMPILED"}
 """
-_COMPILED = cache_folder().parent  # this machine's own: the user of these tests has a home of his own
 _TEN_MINUTES = 600_000
 _FIRST = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
 
@@ -58,7 +55,7 @@ def market(seed: int = 9) -> dict[str, list[Any]]:
 def configure(cli: Cli, name: str, tuning: str) -> str:
     """Write a tuning config and a session of that name with it; return the session file."""
     cli.write(f"{name}.yaml", tuning)
-    cli.write(f"{name}-session.yaml", _SESSION.replace("NAME", name).replace("COMPILED", str(_COMPILED)))
+    cli.write(f"{name}-session.yaml", _SESSION.replace("NAME", name))
     return f"{name}-session.yaml"
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
 
 from tuning_worker.config import load_tuning_config
@@ -48,6 +49,7 @@ def score(params):
 # --- status ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.every_python
 def test_status_as_json_has_every_promised_field(finished: Cli):
     status = finished("status", "demo", "-o", "json").json
     assert set(status) >= FIELDS
@@ -59,6 +61,7 @@ def test_status_as_json_has_every_promised_field(finished: Cli):
     assert status["daemon"] is False
 
 
+@pytest.mark.every_python
 def test_status_for_people_fits_eighty_columns(finished: Cli):
     shown = finished("status", "demo").out
     assert "iterations   6 of 6 recorded (100%), 2 of them failed" in shown
@@ -92,6 +95,7 @@ def test_status_where_nothing_was_ever_run(cli: Cli):
     assert not (cli.cwd.parent / "state").exists()  # a question leaves nothing
 
 
+@pytest.mark.every_python
 def test_status_imports_nothing_slow(finished: Cli):
     program = (
         "import sys; sys.argv = ['orch', 'status', 'demo', '-o', 'json']; from orchestrator.cli import main; "
@@ -130,6 +134,7 @@ def test_results_are_in_order_or_ranked(finished: Cli):
     assert ns == [*sorted(known, reverse=True), None, None]  # what failed comes last
 
 
+@pytest.mark.every_python
 def test_results_for_people(finished: Cli):
     shown = finished("results", "demo", "--top", "6").out.splitlines()
     assert shown[0].split() == ["G", "WORKER", "ITERATION", "STATUS", "value", "x", "n", "kind", "REASON"]
@@ -166,6 +171,7 @@ def test_the_logs_say_where_a_function_failed(finished: Cli):
     assert sum('reason="ValueError: too' in line for line in lines) == 2
 
 
+@pytest.mark.every_python
 def test_best_is_a_piece_of_a_tuning_config_that_loads(finished: Cli):
     best = finished("best", "demo", "-o", "json").json
     fragment = finished("best", "demo").out

@@ -43,6 +43,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.every_python
 def test_a_session_runs_to_its_end_and_says_where_everything_is(cli: Cli):
     done = cli("run", "session.yaml")
     assert done.code == 0, done.err
@@ -99,6 +100,7 @@ def test_a_failing_worker_command_fails_the_session_and_says_why(cli: Cli):
     assert "worker-1 ended: FAILED (exit:3)" in done.err
 
 
+@pytest.mark.every_python
 def test_a_killed_run_goes_on_with_the_same_command_and_records_everything_once(cli: Cli):
     cli.write("hold", "")
     run = cli.start("run", "session.yaml")
@@ -121,24 +123,26 @@ def test_a_killed_run_goes_on_with_the_same_command_and_records_everything_once(
     assert len(evaluated) == 8
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_lets_iterations_finish_and_the_same_command_goes_on(cli: Cli, number: signal.Signals):
-    cli.write("hold", "")
-    run = cli.start("run", "session.yaml")
-    cli.until(lambda: cli.read("evaluated").count("\n") == 2)
-    run.send_signal(number)
-    cli.until(lambda: "stopping: iterations that run have 30s to finish" in cli.read("stderr"))
-    (cli.cwd / "hold").unlink()
-    assert run.stdout
-    out = run.stdout.read()
-    run.wait()
-    assert run.returncode == 130
-    assert "session     demo: interrupted" in out
-    assert "the same command goes on from here" in out
-    assert recorded(cli) == [0, 1]
-    done = cli("run", "session.yaml", "-o", "quiet")
+@pytest.mark.every_python
+def test_a_signal_lets_iterations_finish_and_the_same_command_goes_on(cli: Cli):
+    command = ("run", "session.yaml", "--total-iterations", "8")
+    for turn, number in enumerate((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), 1):
+        cli.write("hold", "")
+        run = cli.start(*command)
+        cli.until(lambda: cli.read("evaluated").count("\n") == 2 * turn)  # noqa: B023 - called at once
+        run.send_signal(number)
+        cli.until(lambda: "stopping: iterations that run have 30s to finish" in cli.read("stderr"))
+        (cli.cwd / "hold").unlink()
+        assert run.stdout
+        out = run.stdout.read()
+        run.wait()
+        assert run.returncode == 130
+        assert "session     demo: interrupted" in out
+        assert "the same command goes on from here" in out
+        assert recorded(cli) == list(range(2 * turn))
+    done = cli(*command, "-o", "quiet")
     assert (done.code, done.out) == (0, "SUCCESS\n")
-    assert recorded(cli) == list(range(6))
+    assert recorded(cli) == list(range(8))
 
 
 def test_what_new_began_is_gone_on_with_by_the_command_that_is_shown(own_finished: Cli):
@@ -160,6 +164,7 @@ def test_what_new_began_is_gone_on_with_by_the_command_that_is_shown(own_finishe
     assert recorded(cli, "demo-2") == list(range(6))
 
 
+@pytest.mark.every_python
 @pytest.mark.parametrize("form", ["table", "json"])
 def test_a_second_signal_is_immediate(cli: Cli, form: str):
     cli.write("stubborn.yaml", STUBBORN)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from e2e.conftest import Cli
 
 
+@pytest.mark.every_python
 def test_help_lists_every_verb_and_each_has_its_own(cli: Cli):
     shown = cli("--help")
     assert shown.code == 0
@@ -25,6 +26,7 @@ def test_help_lists_every_verb_and_each_has_its_own(cli: Cli):
     assert cli().code == 2
 
 
+@pytest.mark.every_python
 def test_a_misspelt_verb_gets_a_suggestion(cli: Cli):
     wrong = cli("stauts")
     assert wrong.code == 2
@@ -32,6 +34,7 @@ def test_a_misspelt_verb_gets_a_suggestion(cli: Cli):
     assert "No such option: --json (Possible options: --output json)" in cli("results", "demo", "--json").err
 
 
+@pytest.mark.every_python
 @pytest.mark.parametrize(
     "argv",
     [
@@ -52,6 +55,7 @@ def test_wrong_usage_is_2_on_stderr(cli: Cli, argv: tuple[str, ...]):
     assert not re.search("Value error|Input should|unable to parse", wrong.err)  # no words of a library's
 
 
+@pytest.mark.every_python
 def test_version(cli: Cli):
     assert cli("version").out == cli("--version").out
     assert cli("version", "-o", "json").json["schema"] == 1
@@ -88,11 +92,13 @@ def test_completion_knows_verbs_options_and_session_ids(finished: Cli):
     assert complete(finished, "orch best ", "fish").split() == ["demo"]
 
 
+@pytest.mark.every_python
 def test_completion_is_silent_when_the_store_is_away(cli: Cli):
     assert complete(cli, "orch status d").split() == []
     assert complete(cli, "orch status d", ORCH_REDIS_URL="redis://127.0.0.1:1").split() == []
 
 
+@pytest.mark.every_python
 def test_a_real_bash_completes(finished: Cli):
     script = (
         f'orch() {{ "{sys.executable}" -m orchestrator "$@"; }}; export -f orch\n'
@@ -117,6 +123,7 @@ def test_what_comes_from_outside_does_not_reach_the_terminal_as_it_is(cli: Cli):
     assert "\x1b" not in shown.err
 
 
+@pytest.mark.every_python
 def test_something_unforeseen_is_a_sentence_and_a_report(cli: Cli):
     broken = cli.cwd / "broken"
     broken.mkdir()
@@ -168,6 +175,7 @@ def test_a_verb_of_the_worker_whose_reader_leaves_or_has_no_room(finished: Cli):
         assert shown["| sleep 0"] == "1\n"
 
 
+@pytest.mark.every_python
 def test_closed_standard_streams(finished: Cli):
     script = f'"{sys.executable}" -m orchestrator {{}} <&- >&- 2>&-; echo $?'
     for verb, code in (("status demo", 0), ("logs demo", 0), ("plan session.yaml", 0), ("status nothing", 3)):
@@ -181,6 +189,7 @@ def test_closed_standard_streams(finished: Cli):
 # --- doctor ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.every_python
 def test_doctor_on_a_new_machine_leaves_nothing(cli: Cli):
     seen = cli("doctor", "-o", "json")
     assert seen.code == 0, seen.out

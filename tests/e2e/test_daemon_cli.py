@@ -189,6 +189,7 @@ def test_two_shells_at_once_hand_in_one_session(team: Cli):
     assert "orch retry demo" in team("submit", "plain.yaml").out
 
 
+@pytest.mark.every_python
 def test_wait_and_submit_end_as_the_session_does(team: Cli):
     serve(team)
     followed = team("submit", "plain.yaml", "--follow")
@@ -203,6 +204,7 @@ def test_wait_and_submit_end_as_the_session_does(team: Cli):
 # --- logs ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.every_python
 def test_logs_are_followed_across_a_killed_worker_to_the_end(team: Cli):
     team.write("hold", "")
     serve(team)
@@ -283,6 +285,7 @@ def on_terminal(cli: Cli, *args: str, at_first: Callable[[], object] = int, **en
 # --- cancel and retry ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.every_python
 def test_cancel_in_each_state(team: Cli):
     team("submit", "endless.yaml")
     first = team("cancel", "endless", "--worker", "worker-2", "--reason", "too many", "-o", "json").json
@@ -402,6 +405,7 @@ def test_a_paused_session_lets_what_runs_go_on(team: Cli):
 # --- its life ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.every_python
 def test_a_killed_daemon_is_replaced_and_everything_is_recorded_once(team: Cli):
     team.write("hold", "")
     daemon = serve(team)
@@ -431,6 +435,7 @@ def test_the_store_outlives_a_killed_daemon_and_is_adopted(team: Cli):
     assert pid.findall(store(team, "INFO", "server")) == server
 
 
+@pytest.mark.every_python
 def test_sigterm_drains_and_leaves_everything_resumable(team: Cli):
     team.write("hold", "")
     daemon = serve(team)
@@ -449,6 +454,7 @@ def test_sigterm_drains_and_leaves_everything_resumable(team: Cli):
     assert recorded_once(team)
 
 
+@pytest.mark.every_python
 def test_a_second_daemon_stands_by_and_takes_over(team: Cli):
     first = serve(team)
     second = serve(team, "second")
@@ -464,6 +470,7 @@ def test_a_second_daemon_stands_by_and_takes_over(team: Cli):
     assert second.wait() == 0
 
 
+@pytest.mark.every_python
 def test_reload(team: Cli):
     assert team("daemon", "reload").code == 3
     daemon = serve(team)
@@ -565,6 +572,7 @@ def test_run_without_a_daemon_says_that_the_env_is_paused(team: Cli):
     assert run.returncode == 0
 
 
+@pytest.mark.every_python
 def test_ctrl_c_only_detaches(team: Cli):
     team.write("hold", "")
     serve(team)
@@ -637,6 +645,7 @@ def test_status_watch_shows_what_changes_until_the_end(team: Cli):
     assert len(shown) == len({json.dumps({**each, "time_left_seconds": None}) for each in shown})  # only what is new
 
 
+@pytest.mark.every_python
 def test_status_watch_on_a_terminal_draws_in_place(team: Cli):
     team.write("hold", "")
     serve(team)

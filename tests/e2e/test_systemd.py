@@ -25,7 +25,7 @@ HERE = "/srv/tuning"
 if reason := machine.why_not():
     pytest.skip(f"no systemd to test the unit under: {reason}", allow_module_level=True)
 
-pytestmark = pytest.mark.timeout(400)  # systemd, Python and numba all start anew, on whatever else this machine does
+pytestmark = pytest.mark.timeout(900)  # systemd, Python and numba all start anew, on whatever else this machine does
 
 OBJECTIVE = """
 import pathlib, time

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from orchestrator.process.output_pipe import Stream
 
+pytestmark = pytest.mark.every_python
+
 RUNAWAY = """
 import os, pathlib, sys, time
 if os.fork() == 0:
@@ -137,7 +139,7 @@ time.sleep(600)
 """
     program = f"HOME = {str(home / 'job-m')!r}\n{script}"
     tree = await spawn((sys.executable, "-c", program), "m", tmp_path, Output())
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not (tmp_path / "ready").exists():
             await asyncio.sleep(0.01)
         await tree.stop(timedelta(0))

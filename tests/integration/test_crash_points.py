@@ -9,6 +9,8 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from orchestrator.clock import utc_now
 from orchestrator.domain.job import Status
 from orchestrator.executors import make_executor
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.settings import Settings
+
+# Each test is some fifty processes, one after the other.
+pytestmark = [pytest.mark.usefixtures("unmeasured"), pytest.mark.timeout(900)]
 
 STEPS = ("suggest", "begin", "evaluate", "note", "row", "fsync", "commit")
 POINTS = [f"{when} {step}" for step in STEPS for when in ("before", "after")] + ["within row", "after all"]
@@ -175,12 +180,12 @@ def ends(folder: Path, env: Mapping[str, str]) -> list[int]:
     codes = []
     while not codes or codes[-1] < 0:
         worker = begin_worker(folder, "--iterations", str(len(POINTS)), env=env)
-        worker.communicate(timeout=100)
+        worker.communicate(timeout=300)
         codes.append(worker.returncode)
     return codes
 
 
 async def finish(store: RedisStore, settings: Settings, url: str, session_id: str) -> Status:
     made = Supervisor(store, url, make_executor("local"), settings, utc_now, kind="run", jitter=lambda: 0)
-    async with asyncio.timeout(200), made:
+    async with asyncio.timeout(300), made:
         return await made.run_session(session_id)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
     from orchestrator.store.redis import RedisStore
 
+pytestmark = [pytest.mark.every_python, pytest.mark.usefixtures("unmeasured")]
+
 
 async def cancel(store: RedisStore, session_id: str, worker_id: str = "", **more: Any) -> calls.Cancelled:
     wish = {"reason": "cancelled:ann: enough", "grace": None, "actor": "ann", **more}
@@ -54,7 +56,7 @@ async def test_ten_sessions_at_once(store: RedisStore, settings: Settings, tmp_p
 async def test_a_second_daemon_stands_by_and_takes_over(store: RedisStore, settings: Settings, tmp_path: Path) -> None:
     quick = replace(settings, lease_ttl=settings.lease_ttl / 20)  # it looks often; the other cannot be late for that
     first, second = Running(store, settings), Running(store, quick)
-    async with asyncio.timeout(100), first.supervisor, second.supervisor, asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(300), first.supervisor, second.supervisor, asyncio.TaskGroup() as tasks:
         tasks.create_task(first.daemon.run())
         await first.ready.wait()
         tasks.create_task(second.daemon.run())
@@ -319,7 +321,7 @@ async def test_the_time_between_attempts_does_not_count(store: RedisStore, setti
 async def test_it_tells_systemd_what_it_is_doing(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(60)
+        manager.settimeout(300)
         environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000", "WATCHDOG_PID": "7"}
         notifier = Notifier(environ, pid=7)
         notifier.tell(READY=1, STATUS="serving")

@@ -72,7 +72,7 @@ async def test_a_full_disk_fails_one_iteration_and_the_rest_waits_for_room(
         out = Path(f"/proc/{worker.pid}/root") / (tmp_path / "out").relative_to("/")
         assert len((out / "alone.csv").read_text().splitlines()) == 3  # nothing of the third row stays
         (out / "filler").unlink()
-        worker.communicate(timeout=100)
+        worker.communicate(timeout=300)
     assert worker.returncode == 0
     (tmp_path / "out").rmdir()
     (tmp_path / "kept").rename(tmp_path / "out")

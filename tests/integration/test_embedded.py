@@ -23,7 +23,9 @@ from orchestrator.store.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SOON = timedelta(milliseconds=300)
+pytestmark = pytest.mark.every_python
+
+SOON = timedelta(seconds=1)
 
 USER = """
 import os, sys

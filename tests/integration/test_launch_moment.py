@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
     from orchestrator.store.redis import RedisStore
 
+pytestmark = [pytest.mark.every_python, pytest.mark.usefixtures("unmeasured")]
+
 
 class EventfulExecutor(LocalExecutor):
     """Something happens right after it has launched an attempt."""
@@ -44,7 +46,7 @@ async def test_the_store_goes_away_and_the_attempt_is_watched_all_the_same(
     session_id = await submit(store, tmp_path, WAITS, timeout=1)
     (job,) = await store.get_jobs(session_id)
     launched = asyncio.Event()
-    async with asyncio.timeout(60), a_line(settings, tmp_path / "line") as (line, cut_store):
+    async with asyncio.timeout(300), a_line(settings, tmp_path / "line") as (line, cut_store):
 
         async def cut() -> None:
             line.cut()
@@ -86,7 +88,7 @@ async def test_somebody_else_has_the_job_and_the_attempt_is_stopped(
         await store.transition(change)
 
     made = make_supervisor(store, settings, executor=EventfulExecutor(steal))
-    async with asyncio.timeout(60), made:
+    async with asyncio.timeout(300), made:
         with pytest.raises(FencedError):
             await made.run_session(session_id)
     (job,) = await store.get_jobs(session_id)
@@ -104,12 +106,12 @@ async def test_a_store_that_refuses_to_hear_of_it_costs_no_attempt_and_no_end(
         await store.read_all([("RENAME", key, f"{key}:aside"), ("SET", key, "no hash")])
 
     made = make_supervisor(store, settings, executor=EventfulExecutor(spoil))
-    async with asyncio.timeout(60), made:
+    async with asyncio.timeout(300), made:
         assert await made.run_session(session_id) is Status.RUNNING
         assert (tmp_path / "done").exists()
     assert log_path(settings.state_dir, job).with_suffix(".end").exists()
     await store.read("RENAME", f"{key}:aside", key)
-    async with asyncio.timeout(60), make_supervisor(store, settings) as made:
+    async with asyncio.timeout(300), make_supervisor(store, settings) as made:
         assert await made.run_session(session_id) is Status.SUCCESS
     (job,) = await store.get_jobs(session_id)
     assert (job.attempt, job.return_code) == (1, 0)

@@ -14,6 +14,8 @@ import pytest
 from orchestrator.clock import utc_now
 from orchestrator.store.lease import Lease
 
+pytestmark = pytest.mark.every_python
+
 _PRINT = "from orchestrator.clock import utc_now; from orchestrator.store.lease import Lease; "
 _PRINT += "print(Lease.own('run', utc_now()))"
 _UNSHARED = ("unshare", "--pid", "--fork", "--mount-proc")

@@ -74,7 +74,7 @@ def start(folder: Path, log: Path, what: str = "works") -> subprocess.Popen[str]
 
 
 def finish(child: subprocess.Popen[str]) -> Any:
-    told, _ = child.communicate("go\n", timeout=60)
+    told, _ = child.communicate("go\n", timeout=300)
     return json.loads(told) if told else None
 
 
@@ -84,7 +84,7 @@ def test_of_processes_that_start_together_one_makes_it(tmp_path: Path) -> None:
         assert child.stdin is not None
         child.stdin.write("go\n")
         child.stdin.flush()
-    told = [json.loads(child.communicate(timeout=60)[0]) for child in children]
+    told = [json.loads(child.communicate(timeout=300)[0]) for child in children]
     assert told == [{"mapped": True, "sum": 240_000.0, "events": 40_000}] * 3
     assert (tmp_path / "log").read_text() == "built\n"
 

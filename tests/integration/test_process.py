@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from orchestrator.process.output_pipe import Stream
 
+pytestmark = pytest.mark.every_python
+
 NOW = timedelta(0)
 SOON = timedelta(seconds=0.3)
 NEVER = timedelta(hours=1)
@@ -70,16 +72,26 @@ class Launcher:
         self.marker = uuid.uuid4().hex
         self.cwd = cwd
         self.sink = Recorder()
+        self._trees: list[ProcessTree] = []
 
     async def argv(self, *argv: str, **options: Any) -> ProcessTree:
         settings: dict[str, Any] = {"env": {"PATH": os.environ["PATH"]}, "cwd": self.cwd, "sink": self.sink}
-        return await ProcessTree.spawn(argv, marker=self.marker, **(settings | options))
+        self._trees.append(await ProcessTree.spawn(argv, marker=self.marker, **(settings | options)))
+        return self._trees[-1]
 
     async def sh(self, script: str, **options: Any) -> ProcessTree:
         return await self.argv("sh", "-c", script, **options)
 
     async def python(self, script: str, **options: Any) -> ProcessTree:
         return await self.argv(sys.executable, "-c", f"import os, signal, sys, time\n{script}", **options)
+
+    async def clear(self) -> None:
+        """Leave nothing behind of a test that failed, or the next one is told of it and fails too."""
+        for pid in self.survivors():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for tree in self._trees:
+            await tree.wait()
 
     def survivors(self) -> list[int]:
         """Every living process with the marker, as somebody else would look for them."""
@@ -134,8 +146,7 @@ async def launch(adopting: bool, tmp_path: Path) -> AsyncIterator[Launcher]:  # 
     use_pidfd_watcher()
     launcher = Launcher(tmp_path)
     yield launcher
-    for pid in launcher.survivors():
-        os.kill(pid, signal.SIGKILL)  # a failed test must leave nothing behind
+    await launcher.clear()
     assert open_files() - before - Counter({"anon_inode": 1, "socket": 2}) == Counter()
 
 
@@ -313,7 +324,7 @@ async def test_a_spawn_that_is_cancelled_leaves_nothing(launch: Launcher) -> Non
 async def test_a_polite_tree_is_given_its_time(launch: Launcher) -> None:
     tree = await launch.python(
         "signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'last words\\n'), sys.exit(7)))\n"
-        "os.write(1, b'ready\\n')\nwhile True: signal.pause()"
+        "os.write(1, b'ready\\n')\nwhile True: time.sleep(0.01)"  # `pause` may begin after the signal
     )
     await launch.sink.lines(1)
     await tree.stop(NEVER)
@@ -427,9 +438,9 @@ async def test_what_outlives_its_parent_in_silence_is_killed_at_once(launch: Lau
 @pytest.mark.parametrize("place", ["/dev/stdout", "file"])
 async def test_a_wrapper_that_dies_of_term_does_not_cost_its_program_the_grace(launch: Launcher, place: str) -> None:
     (launch.cwd / "program.py").write_text(
-        "import os, signal, sys\n"
+        "import os, signal, sys, time\n"
         "def end(*_):\n open('gate').read()\n os.write(1, b'finished\\n')\n sys.exit(0)\n"
-        "signal.signal(signal.SIGTERM, end)\nos.write(2, b'ready\\n')\nsignal.pause()\n"
+        "signal.signal(signal.SIGTERM, end)\nos.write(2, b'ready\\n')\nwhile True: time.sleep(0.01)\n"
     )
     os.mkfifo(launch.cwd / "gate")
     tree = await launch.sh(f"{sys.executable} program.py >{place} 2>ready; true", drain=NOW)
@@ -453,7 +464,7 @@ async def test_a_wrapper_that_dies_of_term_leaves_no_stubborn_program(launch: La
 async def test_a_second_stop_shortens_the_first_and_a_longer_one_changes_nothing(launch: Launcher) -> None:
     tree = await launch.python(
         "signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'told\\n'))\n"
-        "os.write(1, b'ready\\n')\nwhile True: signal.pause()"
+        "os.write(1, b'ready\\n')\nwhile True: time.sleep(0.01)"  # `pause` may begin after the signal
     )
     await launch.sink.lines(1)
     async with asyncio.TaskGroup() as group:

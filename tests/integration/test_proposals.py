@@ -35,7 +35,7 @@ BATCH = {"optimizer": "bayesian", "schedule": "batch", "workers": 3, "total_iter
 
 
 async def finish(store: RedisStore, settings: Settings, session_id: str) -> Status:
-    async with asyncio.timeout(100), supervisor(store, settings) as made:
+    async with asyncio.timeout(300), supervisor(store, settings) as made:
         return await made.run_session(session_id)
 
 
@@ -57,12 +57,9 @@ def params(results: list[dict[str, Any]]) -> list[str]:
 async def test_a_batch_has_the_same_candidates_whatever_its_timings_and_deaths(
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
-    runs = []
-    for timings in ("a", "b"):
-        path = write(tmp_path / timings, SHUFFLED, **BATCH, env_vars={"TIMINGS": timings})
-        runs.append(await run(store, settings, path))
+    calm = await run(store, settings, write(tmp_path / "calm", SHUFFLED, **BATCH, env_vars={"TIMINGS": "a"}))
     killed = tmp_path / "killed"
-    path = write(killed, SHUFFLED, **BATCH, env_vars={"TIMINGS": "c", "GATE": "13"})
+    path = write(killed, SHUFFLED, **BATCH, env_vars={"TIMINGS": "b", "GATE": "13"})
     session_id = await submit(store, settings, path)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(finish(store, settings, session_id))
@@ -72,10 +69,10 @@ async def test_a_batch_has_the_same_candidates_whatever_its_timings_and_deaths(
         (killed / "go").touch()
     assert running.result() is Status.SUCCESS
     assert [job.attempt for job in await store.get_jobs(session_id)] == [2, 2, 2]
-    runs.append(await recorded(store, session_id))
-    assert params(runs[0]) == params(runs[1]) == params(runs[2])
-    assert len(set(params(runs[0]))) == 20
-    assert [result["value"] for result in runs[0]] == [result["value"] for result in runs[2]]
+    wild = await recorded(store, session_id)
+    assert params(wild) == params(calm)
+    assert len(set(params(calm))) == 20
+    assert [result["value"] for result in wild] == [result["value"] for result in calm]
 
 
 async def test_the_others_of_a_batch_go_on_when_a_share_has_ended(
@@ -99,7 +96,7 @@ async def test_a_batch_that_is_told_to_stop_does_not_wait_for_its_round(
 ) -> None:
     path = write(tmp_path, SHUFFLED, **BATCH, env_vars={"TIMINGS": "a", "GATE": "2"})
     session_id = await submit(store, settings, path)
-    async with supervisor(store, settings) as made, asyncio.timeout(100), asyncio.TaskGroup() as tasks:
+    async with supervisor(store, settings) as made, asyncio.timeout(300), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(made.run_session(session_id))
         await until_file(tmp_path / "in")
         while len(await recorded(store, session_id)) < 2:

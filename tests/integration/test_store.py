@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
     from orchestrator.store.keys import Keys
 
+pytestmark = pytest.mark.every_python
+
 
 @pytest.fixture(params=["bundled", "system"])
 def redis_url(request: pytest.FixtureRequest) -> str:

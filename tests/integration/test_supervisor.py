@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
     from orchestrator.store.redis import RedisStore
 
+pytestmark = [pytest.mark.every_python, pytest.mark.usefixtures("unmeasured")]
 
 # --- how jobs end --------------------------------------------------------------------------------------------------
 
@@ -187,7 +188,7 @@ async def test_a_second_interrupt_does_not_wait_for_the_grace(
 ) -> None:
     script = "import signal, pathlib, time; signal.signal(15, 1); pathlib.Path('started-1').touch(); time.sleep(600)"
     session_id = await submit(store, tmp_path, script, grace=500)
-    async with asyncio.timeout(60), supervisor(store, settings) as made, asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(300), supervisor(store, settings) as made, asyncio.TaskGroup() as tasks:
         tasks.create_task(made.run_session(session_id))
         await until_file(tmp_path / "started-1")
         made.interrupt()
@@ -250,7 +251,7 @@ async def test_what_a_killed_supervisor_left_is_cleared_before_the_next_attempt(
     orphan = int((tmp_path / "pid-1").read_text())
     os.kill(orphan, 0)  # a command of the user's own knows nothing of its supervisor: it is still there
     (tmp_path / "go").unlink(missing_ok=True)
-    async with asyncio.timeout(60), supervisor(store, settings) as made, asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(300), supervisor(store, settings) as made, asyncio.TaskGroup() as tasks:
         running = tasks.create_task(made.run_session(session_id))
         await until_file(tmp_path / "started-2")
         (job,) = await store.get_jobs(session_id)

@@ -7,6 +7,8 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from orchestrator.joblog.log import JobLog, LogLimits
 from orchestrator.joblog.records import RecordEncoder
 from orchestrator.supervisor.tail import TailPump
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from orchestrator.settings import Settings
     from orchestrator.store.redis import RedisStore
+
+pytestmark = pytest.mark.every_python
 
 
 async def test_a_jobs_last_output_is_there_before_its_end_is_told_and_what_was_too_fast_is_marked(

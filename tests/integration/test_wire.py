@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.every_python
+
 PASSWORD = "p@ss:w/rd %"  # noqa: S105 - of a server that lives as long as its test
-ENOUGH = timedelta(seconds=20)
+ENOUGH = timedelta(seconds=100)
 SOON = timedelta(milliseconds=200)
 
 

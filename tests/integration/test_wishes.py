@@ -169,11 +169,11 @@ def test_jobs_that_were_sent_ahead_expire_where_no_session_comes_of_them(client:
 
 def test_a_write_is_waited_for_longer_than_an_answer(redis_url: str, keys: Keys) -> None:
     write = Script("write", "return {'done'}", "")
-    with Wire.connect(redis_url, timedelta(milliseconds=60)) as wire:
+    with Wire.connect(redis_url, timedelta(milliseconds=500)) as wire:
         client = Client(wire, keys)
-        client.ask(("CLIENT", "PAUSE", 300, "ALL"))  # the server answers nobody for so long, in milliseconds
+        client.ask(("CLIENT", "PAUSE", 1500, "ALL"))  # the server answers nobody for so long, in milliseconds
         assert client.do(calls.Call(write, (), (), lambda reply: reply)) == ["done"]
-        client.ask(("CLIENT", "PAUSE", 300, "ALL"))
+        client.ask(("CLIENT", "PAUSE", 1500, "ALL"))
         with pytest.raises(StoreUnreachableError, match="no answer in time"):
             client.ask(("PING",))
 

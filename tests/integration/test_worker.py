@@ -51,13 +51,14 @@ if TYPE_CHECKING:
 
 
 async def finish(store: RedisStore, settings: Settings, session_id: str) -> Status:
-    async with asyncio.timeout(100), supervisor(store, settings) as made:
+    async with asyncio.timeout(300), supervisor(store, settings) as made:
         return await made.run_session(session_id)
 
 
 # --- whole sessions ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.every_python
 @pytest.mark.parametrize("optimizer", ["random", "grid", "bayesian"])
 async def test_a_session_is_recorded_in_the_store_and_in_csvs(
     store: RedisStore, settings: Settings, tmp_path: Path, optimizer: str
@@ -105,6 +106,7 @@ async def test_an_objective_that_is_broken_ends_the_job_early_and_says_so(
     assert (job.recorded, job.attempt) == (5, 1)
 
 
+@pytest.mark.every_python
 async def test_an_iteration_that_hangs_fails_by_its_timeout_and_the_next_goes_on(
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
@@ -114,7 +116,7 @@ def evaluate(params):
     if params["c"] == "slow": time.sleep(600)
     return params["x"]
 """
-    path = write(tmp_path, objective, total_iterations=4, workers=1, iteration_timeout=2, seed=3)
+    path = write(tmp_path, objective, total_iterations=4, workers=1, iteration_timeout=4, seed=3)
     session_id = await submit(store, settings, path)
     assert await finish(store, settings, session_id) is Status.SUCCESS
     await assert_recorded_once(store, session_id, tmp_path, 4)
@@ -163,6 +165,7 @@ def evaluate(params):
 """
 
 
+@pytest.mark.every_python
 async def test_a_worker_killed_in_an_iteration_resumes_there_with_the_same_parameters(
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
@@ -183,6 +186,7 @@ async def test_a_worker_killed_in_an_iteration_resumes_there_with_the_same_param
     assert [(job.attempt, job.failures) for job in await store.get_jobs(session_id)] == [(2, 1), (1, 0)]
 
 
+@pytest.mark.every_python
 async def test_a_worker_told_to_stop_ends_its_iteration_and_begins_no_other(
     store: RedisStore, settings: Settings, tmp_path: Path
 ) -> None:
@@ -230,7 +234,7 @@ async def test_a_store_that_dies_is_brought_back_and_nothing_is_lost(
     async with RedisStore(address.url, keys, utc_now, settings.retention, address.revive) as store:
         session_id = await submit(store, settings, write(tmp_path, _GATED))
         made = Supervisor(store, address.url, make_executor("local"), settings, utc_now, kind="run")
-        async with asyncio.timeout(100), made, asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(300), made, asyncio.TaskGroup() as tasks:
             running = tasks.create_task(made.run_session(session_id))
             await until_file(tmp_path / "in-2-of-worker-1")
             server = int((await store.read("INFO", "server"))["process_id"])
@@ -471,7 +475,7 @@ async def test_a_worker_whose_job_was_taken_says_so_and_gives_no_verdict(
     await until_file(tmp_path / "in-2-of-worker-1")
     await again(blocking, share)
     (tmp_path / "go").touch()
-    _, said = await asyncio.to_thread(worker.communicate, timeout=100)
+    _, said = await asyncio.to_thread(worker.communicate, timeout=300)
     assert worker.returncode == 1
     assert "is somebody else's now" in said
     assert "Traceback" not in said
@@ -643,10 +647,11 @@ async def test_workers_learn_from_each_other(store: RedisStore, settings: Settin
 
 def alone(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     worker = begin_worker(folder, *more)
-    said = worker.communicate(timeout=100)
+    said = worker.communicate(timeout=300)
     return subprocess.CompletedProcess(worker.args, worker.returncode, *said)
 
 
+@pytest.mark.every_python
 def test_a_worker_runs_alone_and_its_session_is_like_any_other(tmp_path: Path) -> None:
     write(tmp_path)
     done = alone(tmp_path, "--iterations", "5")
@@ -706,7 +711,7 @@ async def test_a_worker_alone_that_is_cancelled_ends_after_its_iteration(
     wish = calls.Cancellation(session_id="alone", worker_id="", reason=reason, grace=None, actor="ann")
     await store.do(calls.cancel(store.keys, wish, utc_now(), settings.retention))
     (tmp_path / "go").touch()
-    _, said = await asyncio.to_thread(worker.communicate, timeout=100)
+    _, said = await asyncio.to_thread(worker.communicate, timeout=300)
     assert worker.returncode == 1
     assert f"session alone is CANCELLED: {reason}" in said
     job = await the_job(store)
@@ -722,7 +727,7 @@ async def test_a_worker_alone_keeps_its_session_as_long_as_it_lives_and_no_longe
     worker = begin_worker(tmp_path, "--iterations", "5", "--env", settings.env, env=given)
     await until_file(tmp_path / "in-2-of-worker-1")
     owner = store.keys.owner((await store.get_session("alone"))["owner"])
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         least = await store.read("PTTL", owner)
         while (left := await store.read("PTTL", owner)) <= least:  # until it is renewed, within the iteration
             least = left
@@ -731,7 +736,7 @@ async def test_a_worker_alone_keeps_its_session_as_long_as_it_lives_and_no_longe
     assert isinstance(await store.adopt("alone", "somebody"), calls.Owned)
     worker.kill()
     await asyncio.to_thread(worker.communicate)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not isinstance(await store.adopt("alone", "somebody"), calls.Adopted):
             await asyncio.sleep(0.01)
 

@@ -33,7 +33,7 @@ class Running:
 async def serving(store: RedisStore, settings: Settings) -> AsyncIterator[Running]:
     """Run a daemon that serves."""
     made = Running(store, settings)
-    async with asyncio.timeout(100), made.supervisor, asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(300), made.supervisor, asyncio.TaskGroup() as tasks:
         tasks.create_task(made.daemon.run())
         await made.ready.wait()
         try:

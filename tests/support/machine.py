@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SYSTEMD = Path("/lib/systemd/systemd")
-PATIENCE = 90.0  # seconds until a test gives up; none of them is about time
+PATIENCE = 300.0  # seconds until a test gives up; none of them is about time
 _ROOT = Path(__file__).resolve().parents[2]
 _TOOLS = ("unshare", "nsenter", "mount", "pivot_root", "runuser", "systemctl")
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 WAITS = """
 import os, pathlib, signal, sys, time
-pathlib.Path("started-" + os.environ["ORCH_ATTEMPT"]).touch()
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
+pathlib.Path("started-" + os.environ["ORCH_ATTEMPT"]).touch()
 while not pathlib.Path("go").exists(): time.sleep(0.01)
 """
 """A job that shows that it has started, and ends when it is told to."""
@@ -82,7 +82,7 @@ def alive(marker: str) -> list[int]:
 
 async def until_file(path: Path) -> None:
     """Wait until a file is there."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not path.exists():
             await asyncio.sleep(0.01)
 

@@ -34,6 +34,8 @@ from orchestrator.follow import jobs_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.every_python
+
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

@@ -13,6 +13,8 @@ from tuning_worker.config import TuningConfig, load_tuning_config, recall_tuning
 from tuning_worker.objectives.command import CommandSpec
 from tuning_worker.objectives.python import PythonSpec
 
+pytestmark = pytest.mark.every_python
+
 WHOLE = """\
 tuning:
   method: grid

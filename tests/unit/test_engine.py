@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tuning_worker.market.data import Market
     from tuning_worker.market.run import Run
 
+pytestmark = pytest.mark.every_python
+
 DAY = 86_400_000
 
 FREE = Venue(fee=0.0, impact=0.0, latency_ms=0, quote=1_000.0, base=10.0)

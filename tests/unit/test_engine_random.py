@@ -31,6 +31,7 @@ MARKETS, CHUNKS = int(os.environ.get("ORCH_ENGINE_EXAMPLES", "2400")), 8
 """On how many markets the engine is compared with the reference; in chunks, which may run side by side."""
 
 
+@pytest.mark.every_python
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_it_agrees_with_the_reference(chunk: int) -> None:
     for seed in range(chunk, MARKETS, CHUNKS):

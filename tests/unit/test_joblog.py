@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from orchestrator.process.output_pipe import Stream
 
+pytestmark = pytest.mark.every_python
+
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 FIXED = {"time": "2026-03-01T12:00:00.123Z", "session_id": "demo", "worker_id": "worker-1", "attempt": 2}
 

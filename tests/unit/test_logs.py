@@ -18,6 +18,8 @@ from orchestrator.settings import Settings, load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.every_python
+
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SOURCES = Path(__file__).parents[2] / "src"
 

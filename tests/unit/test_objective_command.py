@@ -23,6 +23,8 @@ from tuning_worker.objectives.protocol import EvaluationFailed, Metrics, Params
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.every_python
+
 HERE = Path.cwd()
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.every_python
+
 
 @pytest.fixture(autouse=True)
 def _imports_are_undone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

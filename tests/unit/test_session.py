@@ -28,6 +28,8 @@ from orchestrator.domain.session import (
 )
 from orchestrator.errors import SpecError, StateError
 
+pytestmark = pytest.mark.every_python
+
 ROOT = Path(__file__).parents[2]
 SESSIONS = ROOT / "configs" / "d28_orchestrator"
 SHORT = "session_id: a\ntotal_iterations: 6\nworkers: 2\n"

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from orchestrator.errors import SettingError, UsageError
 from orchestrator.settings import DEFINITIONS, Settings, load_settings, parsers, redact
 
+pytestmark = pytest.mark.every_python
+
 
 class Places:
     """The four places where settings can be, below one temporary directory."""
