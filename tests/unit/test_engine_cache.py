@@ -147,7 +147,7 @@ def test_the_engine_is_compiled_once_on_a_machine(tmp_path: Path) -> None:
     assert run(ENGINE, NUMBA_CACHE_DIR=str(tmp_path)) == (["0", "1", "0.0"], "")
     first = kept(tmp_path)
     functions = {Path(name).name.split("-")[0] for name in first}
-    assert {"play.play", "play.glide", "decisions.wish", "legs.fill", "prices.worth"} <= functions
+    assert {"play.play", "skim.extremes", "decisions.wish", "legs.fill", "prices.worth"} <= functions
     assert run(ENGINE, NUMBA_CACHE_DIR=str(tmp_path)) == (["1", "0", "0.0"], "")
     assert kept(tmp_path) == first  # another process added nothing, and wrote nothing again
     damaged = next(tmp_path.rglob("play.play-*.nbi"))
