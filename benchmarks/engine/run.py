@@ -1,8 +1,10 @@
 """The paper engine's events a second beside hftbacktest, a pass that only reads the arrays, and plain Python.
 
-An event is one quote of one venue, or a rate. All play the same stream on one core, in turns, and the best of several
-rounds counts (CPU time: what else the machine does changes caches and clocks, but not that). Ratios are what to
-quote. hftbacktest wants other versions of what we use, so it lives in an environment of its own:
+An event is one quote of one venue, or a rate. All play the same stream on one core, in turns, in CPU time (what else
+the machine does changes caches, memory and clocks, but not that). Memory is not as fast at one moment as at another,
+so what is compared is measured side by side: in each round the arrays are read right before each run of the engine,
+and the ratio is that of the two; what is told is the median of the rounds' ratios, and their quartiles. hftbacktest
+wants other versions of what we use, so it lives in an environment of its own:
 
     python -m venv peer && peer/bin/pip install hftbacktest==2.4.4
     python benchmarks/engine/run.py --peer peer/bin/python
@@ -11,15 +13,18 @@ quote. hftbacktest wants other versions of what we use, so it lives in an enviro
 from __future__ import annotations
 
 import argparse
+import bisect
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numba
 import numpy as np
@@ -29,6 +34,7 @@ from stream import make_stream
 
 from support.paper_reference import Reference
 from tuning_worker.market import engine
+from tuning_worker.market.data import ASK, BID
 from tuning_worker.market.parameters import make_strategy
 from tuning_worker.market.run import Transfers, Venue
 
@@ -40,65 +46,95 @@ if TYPE_CHECKING:
 
 FEE = 0.0002
 VENUE = Venue(fee=FEE, impact=0.0, latency_ms=5, quote=1e6, base=1e4)
-QUIET_PCT, TRADING_PCT = 9.0, 0.04
+TRADING_PCT, ORDER_USD = 0.02, 100.0
+CASES: dict[str, dict[str, float]] = {
+    "quiet": {"min_spread_pct": 9.0},
+    "trading": {"min_spread_pct": TRADING_PCT},
+    "holding": {"min_spread_pct": TRADING_PCT, "max_position_usd": ORDER_USD},
+}
+"""What differs in the strategy: it never trades; it trades as often as it can; it holds no more than one order buys."""
+PEER = "hftbacktest, 2 feeds, trading"
 REFERENCE_EVENTS = 20_000
 """Plain Python plays the first of them only."""
 
 
+class Pair(NamedTuple):
+    """CPU seconds of something and, right before it, of what it is measured by."""
+
+    seconds: float
+    beside: float
+
+    @property
+    def ratio(self) -> float:
+        """How fast it is, as a share of the other."""
+        return self.beside / self.seconds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=4_000_000)
+    parser.add_argument("--events", type=int, default=8_000_000)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--peer", type=Path, help="a Python that has hftbacktest")
     options = parser.parse_args()
-    pair, triple = (make_stream(options.events, rate=rate) for rate in (False, True))
+    markets = {
+        "2 feeds": make_stream(options.events, rate=False),
+        "with a rate": make_stream(options.events, rate=True),
+    }
     engine.warm_up()
     with ExitStack() as stack:
-        runs = {
-            "read, 2 feeds": lambda: read(pair),
-            "engine, 2 feeds, quiet": lambda: play(pair, QUIET_PCT),
-            "engine, 2 feeds, trading": lambda: play(pair, TRADING_PCT),
-            "read, with a rate": lambda: read(triple),
-            "engine, with a rate, quiet": lambda: play(triple, QUIET_PCT),
-            "engine, with a rate, trading": lambda: play(triple, TRADING_PCT),
-        }
-        if options.peer:
-            runs["hftbacktest, 2 feeds, trading"] = peer(stack, options.peer, pair)
-        best = measure(runs, options.rounds)
-    best["plain Python, with a rate"] = reference()
-    report(best, options.events, rounds=options.rounds)
-    orders = [run(market, TRADING_PCT).orders for market in (pair, triple)]
-    print(f"\ntrading: {orders[0]} orders with 2 feeds, {orders[1]} with a rate")
+        theirs = peer(stack, options.peer, markets["2 feeds"]) if options.peer else None
+        found = measure(markets, theirs, options.rounds)
+    print(f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, numba {numba.__version__}")
+    print(f"{options.events} events, {options.rounds} rounds: medians, and quartiles in brackets\n")
+    report(found, options.events)
+    print(f"\nplain Python, with a rate: {REFERENCE_EVENTS / reference():.0f} events/s")
+    for name, market in markets.items():
+        for case in ("trading", "holding"):
+            result = run(market, case)
+            first = first_order(market, case)
+            print(f"{name}, {case}: {result.orders} orders, the first after {first} events, {result.exits} exits")
 
 
-def measure(runs: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Take turns, and the least CPU seconds of each."""
-    best = dict.fromkeys(runs, float("inf"))
+def measure(markets: dict[str, Market], theirs: Callable[[], float] | None, rounds: int) -> dict[str, list[Pair]]:
+    """Take turns: each run of the engine beside a pass that reads, and hftbacktest beside the engine's like."""
+    found: dict[str, list[Pair]] = {}
     for _ in range(rounds):
-        for name, run in runs.items():
-            best[name] = min(best[name], run())
-    return best
+        for name, market in markets.items():
+            for case in CASES:
+                beside = read(market)
+                found.setdefault(f"engine, {name}, {case}", []).append(Pair(play(market, case), beside))
+        if theirs:
+            ours = play(markets["2 feeds"], "trading")
+            found.setdefault(PEER, []).append(Pair(theirs(), ours))
+    return found
 
 
 def read(market: Market) -> float:
-    """Read what the engine reads at every event: whose it is, bid and ask."""
+    """Read what the engine reads of every event: whose it is, bid and ask, 17 bytes in all."""
     whose = market.feed[: len(market.feed) // 8 * 8].view(np.int64)
     started = time.process_time()
-    _ = whose.sum(), market.cells[0].sum(), market.cells[1].sum()
+    _ = whose.sum(), market.cells[BID].sum(), market.cells[ASK].sum()
     return time.process_time() - started
 
 
-def play(market: Market, spread: float) -> float:
+def play(market: Market, case: str) -> float:
     started = time.process_time()
-    run(market, spread)
+    run(market, case)
     return time.process_time() - started
 
 
-def run(market: Market, spread: float) -> Run:
-    strategy = make_strategy(
-        {"min_spread_pct": spread, "exit_spread_pct": 99.0, "order_size_usd": 100, "max_position_usd": 1e5}, "usd", 1e6
-    )
-    return engine.simulate(market, (VENUE, VENUE), strategy)
+def run(market: Market, case: str) -> Run:
+    given = {"exit_spread_pct": 99.0, "order_size_usd": ORDER_USD, "max_position_usd": 1e5, **CASES[case]}
+    return engine.simulate(market, (VENUE, VENUE), make_strategy(given, "usd", 1e6))
+
+
+def first_order(market: Market, case: str) -> int:
+    """Return how many events it takes until something is ordered."""
+
+    def ordered(count: int) -> bool:
+        return run(replace(market, stretches=np.array([[0, count, 0]])), case).orders > 0
+
+    return bisect.bisect_left(range(len(market.local)), x=True, lo=100, key=ordered)
 
 
 def peer(stack: ExitStack, python: Path, market: Market) -> Callable[[], float]:
@@ -136,17 +172,25 @@ def processor() -> str:
     return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "unknown processor")
 
 
-def report(best: dict[str, float], events: int, *, rounds: int) -> None:
-    print(f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, numba {numba.__version__}")
-    print(f"{events} events, best of {rounds} rounds\n")
-    print("| | M events/s | x read | x hftbacktest |\n| --- | ---: | ---: | ---: |")
-    theirs = best.get("hftbacktest, 2 feeds, trading")
-    for name, seconds in best.items():
-        count = REFERENCE_EVENTS if name.startswith("plain") else events
-        pace = count / seconds
-        passes = events / best["read, with a rate" if "rate" in name else "read, 2 feeds"]
-        ratio = f"{pace * theirs / events:.1f}" if theirs else ""
-        print(f"| {name} | {pace / 1e6:.3g} | {pace / passes:.2g} | {ratio} |")
+def report(found: dict[str, list[Pair]], events: int) -> None:
+    print("| | M events/s | only reading | share of it | x hftbacktest |\n| --- | ---: | ---: | ---: | ---: |")
+    theirs = statistics.median(pair.seconds for pair in found[PEER]) if PEER in found else None
+    for name, pairs in found.items():
+        if name == PEER:
+            continue
+        seconds = statistics.median(pair.seconds for pair in pairs)
+        beside = statistics.median(pair.beside for pair in pairs)
+        ratio = f"{theirs / seconds:.0f}" if theirs else ""
+        share = quartiles([pair.ratio for pair in pairs], ".2f")
+        print(f"| {name} | {events / seconds / 1e6:.0f} | {events / beside / 1e6:.0f} | {share} | {ratio} |")
+    if theirs:
+        times = quartiles([1 / pair.ratio for pair in found[PEER]], ".0f")
+        print(f"| {PEER} | {events / theirs / 1e6:.1f} | | | 1 |\n\nthe engine beside it, trading: {times} times")
+
+
+def quartiles(values: list[float], form: str) -> str:
+    low, middle, high = statistics.quantiles(values, method="inclusive")
+    return f"{middle:{form}} ({low:{form}} to {high:{form}})"
 
 
 main()

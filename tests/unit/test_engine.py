@@ -47,7 +47,7 @@ B_DEAR = (99.0, 101.0, 103.0, 104.0)
 A_DEAR = (99.0, 101.0, 96.0, 97.0)
 
 
-MODULES = ("caching", "layout", "prices", "legs", "inventory", "premium", "decisions", "play")
+MODULES = ("caching", "layout", "prices", "legs", "inventory", "premium", "decisions", "vectors", "skim", "play")
 
 
 @pytest.fixture(scope="module", params=["compiled", "interpreted"])

@@ -145,6 +145,7 @@ def _account(strategy: Strategy) -> Any:
     account.fair = 1.0
     account.enter_from, account.exit_from = strategy.min_edge, strategy.exit_edge
     account.day = -1
+    account.block = layout.SMALLEST_BLOCK
     for name in ("midnight", "last_entry", "losses_until", "jump_until"):
         account[name] = -layout.NEVER
     for name in ("next_sample", "sample_event", "old_event", "arrives", "arrival_event"):
@@ -162,8 +163,6 @@ def _tape(market: Market, strategy: Strategy, *, log: bool) -> layout.Tape:
         exchange=market.exchange,
         feed=market.feed,
         cells=market.cells,
-        bids=np.zeros(4),
-        asks=np.zeros(4),
         used=np.zeros((2, 2, market.levels)),
         samples=np.zeros(layout.SAMPLES),
         hour=np.full(hour, -layout.NEVER),

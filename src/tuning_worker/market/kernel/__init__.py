@@ -25,5 +25,7 @@ days that were left out.
 | `decisions` | what is wanted, and what of it is sent |
 | `inventory` | transfers between the venues |
 | `premium` | the rolling mean of the premium |
+| `skim` | moments in which nothing happens |
+| `vectors` | what it does them with, several at a time |
 | `play` | moments, days and stretches |
 """

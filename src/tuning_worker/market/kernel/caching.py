@@ -71,18 +71,15 @@ def compiled(function: F) -> F:
     return _compiled(function, no_cpython_wrapper=True)
 
 
-def contracted(function: F) -> F:
-    """Do the same, with a product and a sum in one instruction where there is one: the last bit may differ."""
-    return _compiled(function, no_cpython_wrapper=True, fastmath={"contract"})
-
-
 def entrance(function: F) -> F:
     """Do the same with a function that Python calls."""
     return _compiled(function, no_cpython_wrapper=False)
 
 
 def _compiled(function: F, **options: Any) -> F:
-    made = numba.njit(nogil=True, error_model="numpy", **options)(function)
+    njit: Any = numba.njit
+    # What is compiled here makes no arrays, so nothing need count who refers to one, which "nrt" does at every call.
+    made = njit(nogil=True, error_model="numpy", _nrt=False, **options)(function)
     if FOLDER is not None and made is not function:  # which it is where compiling is turned off
         _keep(made, FOLDER)
     return cast("F", made)

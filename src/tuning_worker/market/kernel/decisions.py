@@ -100,7 +100,8 @@ def forbidden(tape: Tape, rules: Any, account: Any, now: int) -> int:
     if now < account.jump_until:
         reason = FX_JUMP
     oldest = min(tape.exchange[account.at[A]], tape.exchange[account.at[B]])
-    if now - oldest > rules.max_quote_age or (rules.feeds >> RATE and now - account.rate_time > rules.max_fx_age):
+    rate_time = tape.exchange[account.at[RATE]]
+    if now - oldest > rules.max_quote_age or (rules.feeds >> RATE and now - rate_time > rules.max_fx_age):
         reason = STALE
     return reason
 

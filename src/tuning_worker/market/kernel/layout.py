@@ -37,6 +37,9 @@ NEVER = 2**62
 SAMPLES = 100
 """How many of the premium make its rolling mean."""
 
+SMALLEST_BLOCK, LARGEST_BLOCK = 16, 512
+"""How many events `skim` looks at together: so few that they stay in the processor's nearest cache."""
+
 RULES = np.dtype(
     [
         # of venues A and B: shares, nanoseconds, and the inventory at the start
@@ -80,10 +83,9 @@ RULES = np.dtype(
 
 ACCOUNT = np.dtype(
     [
-        # what is known: the last event of each venue, the rate, and bits of the feeds that have quoted
-        ("at", "i8", 2),
+        # what is known: the last event of each feed, the rate, and bits of the feeds that have quoted
+        ("at", "i8", 3),
         ("rate", "f8", 2),  # bid and ask
-        ("rate_time", "i8"),
         ("known", "i8"),
         ("ready", "i8"),  # whether all has been quoted in this stretch
         ("skipped", "i8"),  # whether it begins after events that were left out
@@ -114,6 +116,8 @@ ACCOUNT = np.dtype(
         ("sample_event", "i8"),
         # where things stand
         ("busy", "i8"),  # whether something is under way, exposed or used up
+        ("skim_from", "i8"),  # the event from which on it is worth a try to skim …
+        ("block", "i8"),  # … and how many events at once
         ("exposed", "f8"),  # coins bought and not sold
         ("sign", "i8"),  # of the position
         ("opened", "i8"),
@@ -167,8 +171,6 @@ class Tape(NamedTuple):
         exchange: …
         feed: …
         cells: …
-        bids: (4,) by feed, what `skim` works with.
-        asks: …
         used: (2 venues, 2 sides with the bid first, levels) coins used of the present quotes.
         samples: (SAMPLES,) of the premium, a ring.
         hour: times of the strategy's last orders, a ring as long as its limit an hour; empty where there is none.
@@ -179,8 +181,6 @@ class Tape(NamedTuple):
     exchange: Integers
     feed: Bytes
     cells: Floats
-    bids: Floats
-    asks: Floats
     used: Floats
     samples: Floats
     hour: Integers

@@ -31,13 +31,25 @@ def mid_rate(account: Any) -> float:
 @compiled
 def cost(cells: Floats, rules: Any, account: Any, venue: int) -> float:
     """Return what a coin costs at the best ask, net, in the venue's currency."""
-    return cells[ASK, account.at[venue]] * rules.pays[venue] + rules.more[venue]
+    return bought(rules, venue, cells[ASK, account.at[venue]])
 
 
 @compiled
 def proceeds(cells: Floats, rules: Any, account: Any, venue: int) -> float:
     """Return what a coin brings at the best bid, net, in the venue's currency."""
-    return cells[BID, account.at[venue]] * rules.gets[venue] - rules.less[venue]
+    return sold(rules, venue, cells[BID, account.at[venue]])
+
+
+@compiled
+def bought(rules: Any, venue: int, ask: float) -> float:
+    """Return what a coin costs at an ask, net."""
+    return ask * rules.pays[venue] + rules.more[venue]
+
+
+@compiled
+def sold(rules: Any, venue: int, bid: float) -> float:
+    """Return what a coin brings at a bid, net."""
+    return bid * rules.gets[venue] - rules.less[venue]
 
 
 @compiled
@@ -52,17 +64,35 @@ def edge(cells: Floats, rules: Any, account: Any, buy: int) -> float:
 @compiled
 def gain(account: Any, buy: int, paid: float, got: float) -> float:
     """Return the edge of paying and getting these net prices, each in its venue's currency."""
+    return share(buy, paid, got, account.rate[buy], account.fair)
+
+
+@compiled
+def share(buy: int, paid: float, got: float, rate: float, fair: float) -> float:
+    """Return the same at a rate: the bid where B's money is changed into A's, the ask where A's is into B's."""
     if buy == A:
-        return got * account.rate[0] * account.fair / paid - 1
-    return got / (paid * account.rate[1] * account.fair) - 1
+        return got * rate * fair / paid - 1
+    return got / (paid * rate * fair) - 1
+
+
+@compiled
+def jumped(before: float, after: float, most: float) -> bool:
+    """Return whether a rate has moved by more than a share of itself."""
+    return abs(after / before - 1) > most
 
 
 @compiled
 def worth(cells: Floats, rules: Any, account: Any) -> float:
     """Return what the change of the holdings since the start would bring if sold, in A's currency."""
-    at_a = account.cash[A] + account.coins[A] * proceeds(cells, rules, account, A)
-    at_b = account.cash[B] + account.coins[B] * proceeds(cells, rules, account, B)
+    at_a = held(account, A, proceeds(cells, rules, account, A))
+    at_b = held(account, B, proceeds(cells, rules, account, B))
     return at_a + at_b * account.rate[0]
+
+
+@compiled
+def held(account: Any, venue: int, price: float) -> float:
+    """Return the same of one venue, in its currency, at what a coin brings."""
+    return account.cash[venue] + account.coins[venue] * price
 
 
 @compiled
