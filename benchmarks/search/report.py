@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 README = Path(__file__).resolve().parent / "README.md"
 PROBLEMS = ("branin", "hartmann6", "mixed", "rosenbrock5", "arbitrage")
-PARALLEL = ("async-4", "async-8", "async-16", "batch-4", "batch-8", "batch-16", "liars-8", "optuna-8-processes")
+PARALLEL = ("async-4", "async-8", "async-16", "batch-4", "batch-8", "batch-16", "liars-8", "as-optuna-8")
+PARALLEL += ("optuna-8-processes",)
 METHODS = ("random", "optuna", "async-1", *PARALLEL)
 AT = (100, 300)
 GOAL = 0.9
