@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
     from orchestrator.store.redis import RedisStore
 
-pytestmark = [pytest.mark.every_python, pytest.mark.usefixtures("unmeasured")]
+pytestmark = pytest.mark.every_python
 
 
 async def cancel(store: RedisStore, session_id: str, worker_id: str = "", **more: Any) -> calls.Cancelled:

@@ -353,6 +353,16 @@ def test_an_exit_is_seen_after_quiet_rows(there: tuple[float, ...], back: tuple[
     assert [(order.event, order.kind) for order in run.order_log] == [(0, "entry"), (4, "exit")]
 
 
+def test_what_comes_after_long_quiet_stretches_is_not_missed() -> None:
+    """They are passed over in blocks of hundreds; moments that matter stand in the middle of some."""
+    quiet = [LEVEL] * 1000
+    run = play(market(*quiet, B_DEAR, *quiet, (90.0, 110.0, 99.0, 101.0), *quiet))
+    assert fills(run) == [(1000, 0, 1.0, 101.0), (1000, 1, -1.0, 103.0)]
+    assert run.net_pnl == 2  # what the trade brings; the coins are one of each venue, at the same bid
+    assert run.max_drawdown == 9  # what the bid of A falls by meanwhile
+    assert play(market(*quiet, B_DEAR, *quiet)).max_drawdown == 2  # of B, dear for a moment
+
+
 def test_what_is_held_too_long_is_traded_back_at_any_price() -> None:
     run = play(market(B_DEAR, *[LEVEL] * 4), max_holding_ms=2000)
     assert [(order.event, order.kind) for order in run.order_log] == [(0, "entry"), (3, "exit")]
