@@ -400,12 +400,18 @@ async def test_a_row_that_makes_no_sense_is_a_sentence(store: RedisStore, settin
         (",3,fast", ",3.5,fast", "the row of iteration 2 is damaged"),
         (",SUCCESS,", ",PENDING,", "a row of it is damaged"),
         (",1,SUCCESS,", ",²,SUCCESS,", "a row of it is damaged"),
+        (",0.25,0.3", ",nan,0.3", "the row of iteration 2 is damaged: a worker does not write nan"),
+        (",1,SUCCESS,", f",{9**30},SUCCESS,", f"has a row of iteration {9**30}, and this worker has 1 to"),
+        (",1,SUCCESS,", ",0,SUCCESS,", "has a row of iteration 0, and this worker has 1 to"),
     ):
         assert right in first
         second = first.replace(",1,SUCCESS", ",2,SUCCESS") if "1,S" not in right else first
         path.write_text("\n".join([header, first, second.replace(right, wrong), ""]))
         with pytest.raises(StateError, match=complaint):
             reconciled(blocking, share, tmp_path)
+    path.write_text(f"{header}\n{first}\n{first}\n")
+    reconciled(blocking, share, tmp_path)
+    assert path.read_text().splitlines() == [header, first]  # a row that is there twice is one
     blocking.close()
 
 

@@ -99,11 +99,11 @@ def _distances(front: Sequence[Valued]) -> dict[int, float]:
     distance = {result.g: 0.0 for _, result in front}
     for objective in range(len(front[0][0])):
         row = sorted(front, key=lambda each: (each[0][objective], each[1].g))
-        span = row[-1][0][objective] - row[0][0][objective]
+        span = row[-1][0][objective] / 2 - row[0][0][objective] / 2  # halves: their difference is finite
         distance[row[0][1].g] = distance[row[-1][1].g] = float("inf")
         if span > 0:
             for below, each, above in zip(row, row[1:], row[2:], strict=False):
-                distance[each[1].g] += (above[0][objective] - below[0][objective]) / span
+                distance[each[1].g] += (above[0][objective] / 2 - below[0][objective] / 2) / span
     return distance
 
 

@@ -29,7 +29,7 @@ DRAWS = 64
 """Candidates drawn among the good points, of which the best is taken."""
 GOOD_WIDTH, BAD_WIDTH = 0.8, 1.5
 """The least widths of kernels, in multiples of Optuna's."""
-ASKS = 32
+ASKS = 8
 """How often it is drawn anew until a candidate meets the constraints."""
 _END = 2**UNIFORM_BITS - 1
 

@@ -45,6 +45,7 @@ class IterationCsv:
 
     Attributes:
         rows: what the file holds, by iteration, and what it still owes.
+        repeats: whether it held more than one row of an iteration when it was read, of which the last counts.
         note: what the newest row has no column for.
 
     Raises:
@@ -57,6 +58,7 @@ class IterationCsv:
         self._params = tuple(f"params_{name}" for name in params)
         self._columns: tuple[str, ...] = (*FIXED, *self._params)
         self._behind = False
+        self.repeats = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.note = RowNote(path)
@@ -198,7 +200,9 @@ class IterationCsv:
         self._columns = tuple(lines[0])
         if tuple(column for column in self._columns if not column.startswith("metrics_")) != (*FIXED, *self._params):
             raise self._foreign("it has other columns")
-        return {int(row["iteration"]): row for row in map(self._checked, lines[1:])}
+        rows = {int(row["iteration"]): row for row in map(self._checked, lines[1:])}
+        self.repeats = len(rows) < len(lines) - 1
+        return rows
 
     def _checked(self, line: list[str]) -> Row:
         if len(line) != len(self._columns):

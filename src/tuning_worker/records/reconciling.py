@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ def reconcile(records: Records) -> dict[int, Mapping[str, str]]:
         The records of the store by iteration: what need not be evaluated any more.
 
     Raises:
-        StateError: the CSV holds rows of an earlier session of the same name.
+        StateError: the CSV holds rows of an earlier session of the same name, or of iterations that there are not.
     """
     csv, stored = records.csv, _stored(records)
     # An iteration's parameters are in the store before its row is written. Only a store that lost its last second
@@ -46,6 +47,11 @@ def reconcile(records: Records) -> dict[int, Mapping[str, str]]:
         raise StateError(
             f"{csv.path} holds rows of an earlier session {records.share.session_id}: "
             "move it away, or choose another base_output_csv"
+        )
+    if beyond := [iteration for iteration in csv.rows if not 1 <= iteration <= records.share.iterations]:
+        raise StateError(
+            f"{csv.path} has a row of iteration {beyond[0]}, and this worker has 1 to {records.share.iterations}: "
+            "no worker wrote it; take it out"
         )
     if csv.note.owner != records.share.job_id:
         csv.note.begin(records.share.job_id)
@@ -57,7 +63,7 @@ def reconcile(records: Records) -> dict[int, Mapping[str, str]]:
             (stored[iteration],) = _read(records, [iteration])
     finished = {number: record for number, record in stored.items() if record["status"] in _FINISHED}
     rows = {number: row_of(record) for number, record in finished.items()}
-    if _filled(rows) != _filled(csv.rows):
+    if csv.repeats or _filled(rows) != _filled(csv.rows):
         with suppress(DiskFullError):  # `settle` will tell
             csv.write(rows.values())
     return finished
@@ -87,7 +93,7 @@ def _commit_row(records: Records, iteration: int, row: Row, known: Mapping[str, 
         stored = known.get("params")
         params = json.loads(stored) if stored else parse_point(records.space, named(row, "params_"))
         note = records.csv.note.find(row) or _told_by(records, iteration, row)
-        value = number_of(row["value"])
+        value = _finite(row["value"])
     except ValueError as error:
         raise StateError(f"{records.csv.path}: the row of iteration {iteration} is damaged: {error}") from error
     if not stored:
@@ -117,8 +123,15 @@ def _told_by(records: Records, iteration: int, row: Row) -> dict[str, Any]:
         "reason": _UNTOLD[status],
         "error": "",
     }
-    metrics = {name: number_of(text) for name, text in named(row, "metrics_").items()}
+    metrics = {name: _finite(text) for name, text in named(row, "metrics_").items()}
     return {"fields": fields, "metrics": metrics}
+
+
+def _finite(text: str) -> float | int | None:
+    number = number_of(text)
+    if number is not None and not math.isfinite(number):
+        raise ValueError(f"a worker does not write {text}")
+    return number
 
 
 def _filled(rows: Mapping[int, Row]) -> dict[int, Row]:
