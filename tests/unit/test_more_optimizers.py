@@ -166,6 +166,12 @@ def test_fronts_follow_each_other():
     assert [[result.g for _, result in front] for front in fronts(valued)] == [[0, 2, 6, 1], [3, 4], [5]]
 
 
+def test_losses_as_large_as_floats_can_be_are_no_less_crowded():
+    values = [(-1e308, 1e308), (-9e307, 9e307), (-8e307, 8e307), (0.0, 0.0), (1e308, -1e308)]
+    valued = [(losses, Result(g, {}, losses[0], losses)) for g, losses in enumerate(values)]
+    assert [[result.g for _, result in front] for front in fronts(valued)] == [[0, 4, 3, 2, 1]]
+
+
 def test_results_are_compared_in_their_directions():
     over = space(**PLANE)
     search = Search(over, 1, ("maximize", "minimize"), 3, 9)

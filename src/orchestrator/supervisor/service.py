@@ -109,16 +109,12 @@ class Service:
     def _stop(self, supervisor: Supervisor, number: int) -> None:
         self._terms += 1
         at_once = self._terms > 1
-        if at_once:  # whatever hangs now is the sender's to end
+        if at_once:  # whatever hangs now, a store that is away say, a third signal ends
             for each in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().remove_signal_handler(each)
         log.info("daemon.stopping", signal=signal.Signals(number).name, at_once=at_once)
         self.notifier.stopping(2 * _DRAIN_STEP)
         supervisor.interrupt(now=at_once)
-        if at_once:  # whatever hangs now, a store that is away say, a third signal ends
-            loop = asyncio.get_running_loop()
-            for each in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(each)
 
     def _reload(self, store: RedisStore, supervisor: Supervisor) -> None:
         self.notifier.reloading()
